@@ -50,7 +50,7 @@ if command -v uv >/dev/null; then
   install=(uv pip install --quiet --python .venv/bin/python --compile-bytecode)
 else
   .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null # .venv made by uv, which is gone
-  install=(.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input)
+  install=(.venv/bin/python -m pip install -qq --disable-pip-version-check --no-input) # -qq: errors only
 fi
 if [ ! .venv/locked -nt requirements.lock ]; then
   say "installing $(grep -c '==' requirements.lock) pinned packages (about a minute)"
