@@ -77,35 +77,31 @@ class CliReference(_Generated):
         yield from self._command(get_command(module.app), ["bellweave"])
 
     def _command(self, command: Any, path: list[str]) -> Iterator[str]:
-        subcommands = getattr(command, "commands", {})
-        if len(path) > 1:
-            yield from (f"{'#' * len(path)} {' '.join(path)}", "")
+        yield from (f"{'#' * (len(path) + 1)} {' '.join(path)}", "")
         yield from (inspect.cleandoc(command.help or "").replace("\f", ""), "")
-        rows = [self._row(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
+        context = command.context_class(command, info_name=path[-1])
+        rows = [self._row(parameter, context) for parameter in command.params if not parameter.hidden]
         if rows:
             yield from ("| argument or option | value | default | meaning |", "|---|---|---|---|", *rows, "")
-        for name, subcommand in subcommands.items():
+        for name, subcommand in getattr(command, "commands", {}).items():
             if not subcommand.hidden:
                 yield from self._command(subcommand, [*path, name])
 
     @staticmethod
-    def _row(parameter: Any) -> str:
+    def _row(parameter: Any, context: Any) -> str:
         if parameter.param_type_name == "argument":
             name = f"`{parameter.name.upper()}`"
         else:
             name = ", ".join(f"`{option}`" for option in [*parameter.opts, *parameter.secondary_opts])
-        choices = getattr(parameter.type, "choices", None)
-        values = [choice.value if isinstance(choice, enum.Enum) else str(choice) for choice in choices or []]
-        value = ", ".join(f"`{each}`" for each in values) or ("flag" if _is_flag(parameter) else parameter.type.name)
-        default = parameter.default
-        shown = (
-            "required" if parameter.required else "" if default in {None, ...} or callable(default) else f"`{default}`"
-        )
-        return f"| {name} | {value} | {_cell(shown)} | {_cell(parameter.help or '')} |"
-
-
-def _is_flag(parameter: Any) -> bool:
-    return bool(getattr(parameter, "is_flag", False))
+        value = "flag" if getattr(parameter, "is_flag", False) else parameter.display_type(context).strip("<>")
+        default = parameter.get_default(context, call=False)
+        if parameter.required:
+            shown = "required"
+        elif default is None or callable(default):
+            shown = ""
+        else:
+            shown = _toml(default)
+        return f"| {name} | {_cell(value.replace('|', ', '))} | {_cell(shown)} | {_cell(parameter.help or '')} |"
 
 
 # ------------------------------------------------------------------------------------------------------------ scenario
@@ -270,6 +266,8 @@ def _toml(value: Any) -> str:
             return "as in the table"
         case {} | [] | ():
             return "empty"
+        case tuple():
+            return f"`{list(value)}`"
         case _:
             return f"`{value}`"
 

@@ -1,7 +1,7 @@
 """Bellweave designs, simulates and runs entanglement-based quantum key distribution networks.
 
-Importing this package imports nothing else: take what you need from its modules, for instance :mod:`bellweave.photonics`,
-:mod:`bellweave.distill` or :mod:`bellweave.scenario`.
+Importing this package imports nothing else: take what you need from its modules, for instance ``bellweave.photonics``,
+``bellweave.distill`` or ``bellweave.scenario``.
 """
 
 
