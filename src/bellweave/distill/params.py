@@ -1,0 +1,37 @@
+"""What can be set about distillation."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from bellweave.params import NonNegative, NonNegativeInt, Params
+
+Accounting = Literal["paper", "as-printed", "shor-preskill", "provable"]
+"""Ways to count how many bits of a corrected block are key; see :mod:`bellweave.distill.accounting`."""
+
+Mint = Literal["provable", "paper"]
+"""The accountings that may fix a key's length."""
+
+
+class Distillation(Params, frozen=True, kw_only=True):
+    """How sifted bits become key.
+
+    Attributes:
+        sample_fraction: Share of the sifted bits that is disclosed to estimate the QBER.
+        qber_limit: A block is rejected when the estimate is above it.
+        reconciliation: Cascade with block sizes and passes of Brassard and Salvail 1993.
+        verification_bits: Length of the tag that verifies the corrected bits; two unequal blocks pass with probability 2^-bits.
+        margin_bits: What accounting ``paper`` removes beyond the BBBSS92 estimate.
+        printed_removal_bits: What a paper prints as removed by privacy amplification; feeds accounting ``as-printed``.
+        minimum_sifted_bits: Blocks with fewer sifted bits are rejected unopened.
+        epsilon: Total failure probability of the accounting ``provable``.
+    """
+
+    sample_fraction: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.25
+    qber_limit: Annotated[float, msgspec.Meta(ge=0.0, lt=0.5)] = 0.11
+    reconciliation: Literal["cascade-original"] = "cascade-original"
+    verification_bits: Annotated[int, msgspec.Meta(ge=16, le=128)] = 50
+    margin_bits: NonNegativeInt = 8
+    printed_removal_bits: NonNegative | None = None
+    minimum_sifted_bits: Annotated[int, msgspec.Meta(ge=8)] = 64
+    epsilon: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 1e-10

@@ -1,0 +1,64 @@
+"""The errors of Bellweave.
+
+    BellweaveError
+    ├── ScenarioError       your input: a scenario, a recording, an option (names the file, the key, the value, the limit)
+    ├── ProtocolError       the peer: a malformed, unexpected or truncated message
+    │   └── PeerAborted     the peer gave up and said why
+    └── BlockRejected       honest physics: the block is counted, not a fault
+
+Messages never hold key bytes.
+"""
+
+from typing import Literal
+
+RejectionReason = Literal["qber above limit", "verification failed", "too short", "too few sifted bits"]
+
+
+class BellweaveError(Exception):
+    """Base of everything that this package raises on purpose."""
+
+
+class ScenarioError(BellweaveError):
+    """Your input can't be used.
+
+    Attributes:
+        problem: What is wrong, with the value and the limit.
+        path: Where in the input, such as ``node.alice.detector.efficiency``; empty where there is no path.
+        file: The file's name; empty where the input came from none.
+    """
+
+    def __init__(self, problem: str, *, path: str = "", file: str = "") -> None:
+        self.problem = problem
+        self.path = path
+        self.file = file
+        super().__init__(": ".join(part for part in (file, path, problem) if part))
+
+
+class ProtocolError(BellweaveError):
+    """The peer sent something that the protocol does not allow at this point."""
+
+
+class PeerAborted(ProtocolError):
+    """The peer gave up.
+
+    Attributes:
+        reason: The peer's words.
+        rejection: The reason code where the peer rejected the block as honest physics, else None.
+    """
+
+    def __init__(self, reason: str, rejection: RejectionReason | None = None) -> None:
+        self.reason = reason
+        self.rejection = rejection
+        super().__init__(f"the peer aborted: {reason}")
+
+
+class BlockRejected(BellweaveError):
+    """A block gives no key, for a reason that physics or chance explains.
+
+    Attributes:
+        reason: One of :data:`RejectionReason`; what the counts are kept by.
+    """
+
+    def __init__(self, reason: RejectionReason, detail: str) -> None:
+        self.reason: RejectionReason = reason
+        super().__init__(f"{reason}: {detail}")

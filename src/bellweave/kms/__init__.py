@@ -1,0 +1,1 @@
+"""Key management: what is minted into keys and how they are kept and delivered."""

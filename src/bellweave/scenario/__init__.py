@@ -1,0 +1,1 @@
+"""Scenarios: one TOML file that describes a system, its schema, its presets."""
