@@ -10,6 +10,7 @@ import enum
 import importlib
 import inspect
 import pkgutil
+import re
 import textwrap
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -157,13 +158,9 @@ def _field_notes(cls: type) -> dict[str, str]:
                     case ast.Expr(value=ast.Constant(value=str(text))):
                         notes[field.target.id] = text
         section = inspect.cleandoc(base.__doc__ or "").partition("\nAttributes:\n")[2].partition("\n\n")[0]
-        name = ""
-        for line in textwrap.dedent(section).splitlines():
-            if line[:1].isspace():
-                notes[name] += " " + line.strip()
-            else:
-                name, _, text = line.partition(": ")
-                notes[name] = text
+        entry = re.compile(r"^(\w[\w, ]*): (.*(?:\n +.*)*)", re.MULTILINE)  # "alice, bob: text" speaks of both
+        for names, text in entry.findall(textwrap.dedent(section)):
+            notes.update(dict.fromkeys(names.split(", "), text))
     return {name: text.replace("``", "`") for name, text in notes.items()}
 
 
