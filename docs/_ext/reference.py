@@ -31,7 +31,6 @@ class _Generated(SphinxDirective):
     source: str
     required_arguments = 0
     optional_arguments = 100
-    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         """Return the section as parsed MyST."""
@@ -228,10 +227,13 @@ def _kind(shape: shapes.Type) -> tuple[str, str]:
             inner, more = _kind(item)
             kind, limits = f"list: {inner}", [*limits, more]
         case shapes.TupleType(item_types=types):
-            kind = "list: " + ", ".join(_kind(each)[0] for each in types)
+            parts = [_kind(each) for each in types]
+            alike = len(set(parts)) == 1
+            kind = f"list: {len(parts)} × ({parts[0][0]})" if alike else "list: " + ", ".join(part[0] for part in parts)
+            limits += dict.fromkeys(part[1] for part in parts)
         case shapes.UnionType(types=types):
             parts = [_kind(each) for each in types if not isinstance(_plain(each), shapes.NoneType)]
-            kind, limits = " or ".join(part[0] for part in parts), [*limits, *(part[1] for part in parts)]
+            kind, limits = " or ".join(part[0] for part in parts), [*limits, *dict.fromkeys(part[1] for part in parts)]
         case shapes.LiteralType(values=values):
             kind = ", ".join(f'`"{value}"`' for value in values)
         case shapes.EnumType(cls=cls):
@@ -277,7 +279,7 @@ class PythonApi(_Generated):
 
     def markdown(self, module: Any) -> Iterator[str]:
         """Yield one section a module."""
-        for top in self.arguments[0].split():
+        for top in self.arguments:
             name = f"{module.__name__}.{top}"
             if not _exists(name):
                 continue
