@@ -4,7 +4,8 @@
    first counts. So a match is one-to-one, keeps the order and is the same whoever computes it; a click that is nobody's
    nearest stays alone, whatever it measured.
 2. Bob announces his public times; Alice answers with those that match. Neither tells a basis or a bit.
-3. A round's id is the index of Bob's click among those he announced: both ends know it.
+3. These roles are a stage of a longer dialogue: Alice's answer is acknowledged by what Bob says next.
+4. A round's id is the index of Bob's click among those he announced: both ends know it.
 """
 
 from typing import Protocol
@@ -13,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from bellweave.blocks import Bytes, Ints, Rounds, pack_bits, unpack_bits
-from bellweave.dialogue import Dialogue, receive, refuse, until_closed
+from bellweave.dialogue import Dialogue, receive, refuse
 from bellweave.photonics.messages import Coincident, Times
 from bellweave.photonics.time_codec import pack, unpack
 
@@ -107,7 +108,6 @@ def alice(clicks: Clicked, window_ps: int) -> Dialogue[Rounds]:
     mask = np.zeros(bob_time_ps.size, np.uint8)
     mask[his] = 1
     yield Coincident(count=his.size, mask=pack_bits(mask))
-    yield from until_closed()
     return _rounds(clicks, own, his)
 
 
