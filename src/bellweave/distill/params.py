@@ -6,11 +6,13 @@ import msgspec
 
 from bellweave.params import NonNegative, NonNegativeInt, Params
 
-Accounting = Literal["paper", "as-printed", "shor-preskill", "provable"]
+Accounting = Literal["paper", "as-printed", "shor-preskill", "individual", "provable"]
 """Ways to count how many bits of a corrected block are key; see :mod:`bellweave.distill.accounting`."""
 
 Mint = Literal["provable", "paper"]
 """The accountings that may fix a key's length."""
+
+ErrorRate = Annotated[float, msgspec.Meta(ge=0.0, lt=0.5)]
 
 
 class Distillation(Params, frozen=True, kw_only=True):
@@ -19,8 +21,12 @@ class Distillation(Params, frozen=True, kw_only=True):
     Attributes:
         sample_fraction: Share of the sifted bits that is disclosed to estimate the QBER.
         qber_limit: A block is rejected when the estimate is above it.
+        qber_threshold: The estimate up to which accounting ``provable`` gives key, at most ``qber_limit``; fixed before
+            the sample is seen, as the proof asks. A lower one gives longer keys, and more blocks without any.
+            Absent: ``qber_limit``.
         reconciliation: Cascade with block sizes and passes of Brassard and Salvail 1993.
-        verification_bits: Length of the tag that verifies the corrected bits; two unequal blocks pass with probability 2^-bits.
+        verification_bits: Length of the tag that verifies the corrected bits; two unequal blocks pass with
+            probability 2^-bits.
         margin_bits: What accounting ``paper`` removes beyond the BBBSS92 estimate.
         printed_removal_bits: What a paper prints as removed by privacy amplification; feeds accounting ``as-printed``.
         minimum_sifted_bits: Blocks with fewer sifted bits are rejected unopened.
@@ -28,7 +34,8 @@ class Distillation(Params, frozen=True, kw_only=True):
     """
 
     sample_fraction: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.25
-    qber_limit: Annotated[float, msgspec.Meta(ge=0.0, lt=0.5)] = 0.11
+    qber_limit: ErrorRate = 0.11
+    qber_threshold: ErrorRate | None = None
     reconciliation: Literal["cascade-original"] = "cascade-original"
     verification_bits: Annotated[int, msgspec.Meta(ge=16, le=128)] = 50
     margin_bits: NonNegativeInt = 8

@@ -1,0 +1,62 @@
+"""How long the key is: the accountings, side by side.
+
+=================  ====================================================================================================
+``paper``          n - disclosed - ceil(2 sqrt(2) Q n) - margin: the BBBSS92 estimate, as the data-centre paper removes
+``as-printed``     n - disclosed - what a paper prints as removed; shown where a scenario gives it, never minted
+``shor-preskill``  n_z (1 - h(e_x)) + n_x (1 - h(e_z)) - disclosed: asymptotic; phase errors as the other basis
+``individual``     n - n log2(1 + 4Q - 4Q^2) - disclosed: asymptotic, attacks on single ideal signals
+``provable``       finite key at ``epsilon`` (:mod:`bellweave.distill.finite_key`)
+=================  ====================================================================================================
+
+n counts the bits that were corrected, "disclosed" all bits about them in the ledger, the tag included. Q is the sample's.
+"""
+
+import math
+
+from bellweave.distill import finite_key, theory
+from bellweave.distill.ledger import Estimate, Ledger
+from bellweave.distill.params import Distillation
+
+BASIS_SIGMAS = 5.0
+"""Bases further from even than this many standard deviations contradict the proof's uniform choice (chance 6e-7)."""
+
+
+def lengths(ledger: Ledger, estimate: Estimate, params: Distillation) -> dict[str, int]:
+    """Return the key length in bits by each accounting; negative: so many bits are missing.
+
+    Args:
+        ledger: A block that has been verified: sifted, sample and disclosed bits are booked.
+        estimate: Its sample, of at least one bit.
+        params: Margins, thresholds and epsilon.
+    """
+    n = ledger.sifted - ledger.sample
+    left = n - ledger.disclosed
+    qber = estimate.errors / estimate.sample
+    result = {"paper": left - math.ceil(theory.bbbss92(n, qber)) - params.margin_bits}
+    if params.printed_removal_bits is not None:
+        result["as-printed"] = left - math.ceil(params.printed_removal_bits)
+    result["shor-preskill"] = left - math.ceil(_phase_errors(ledger, estimate))
+    result["individual"] = left - math.ceil(theory.individual_attacks(n, qber))
+    result["provable"] = _provable(ledger, estimate, params)
+    return result
+
+
+def _phase_errors(ledger: Ledger, estimate: Estimate) -> float:
+    """Return the bits to remove against phase errors; all of a basis's where the other was never sampled."""
+    key_z = ledger.sifted_z - estimate.sample_z
+    key_x = ledger.sifted_x - estimate.sample_x
+    phase_z = 0.5 if estimate.qber_x is None else estimate.qber_x
+    phase_x = 0.5 if estimate.qber_z is None else estimate.qber_z
+    return key_z * theory.entropy_bound(phase_z) + key_x * theory.entropy_bound(phase_x)
+
+
+def _provable(ledger: Ledger, estimate: Estimate, params: Distillation) -> int:
+    threshold = params.qber_limit if params.qber_threshold is None else min(params.qber_threshold, params.qber_limit)
+    n = ledger.sifted - ledger.sample
+    uneven = abs(ledger.sifted_z - ledger.sifted_x) > BASIS_SIGMAS * math.sqrt(ledger.sifted)
+    if estimate.errors > threshold * estimate.sample or uneven:
+        return min(0, n - ledger.disclosed - n)  # outside the proof's conditions: nothing is known to be secret
+    length = finite_key.key_length(
+        n, estimate.sample, threshold, ledger.disclosed - ledger.tag, ledger.tag, params.epsilon
+    )
+    return math.floor(length)

@@ -1,0 +1,105 @@
+"""One distillation: from matched rounds to a secret block, or to the reason why there is none.
+
+The two roles, :func:`alice` and :func:`bob`, are dialogues that any driver can run (:mod:`bellweave.dialogue`). Both
+return an :class:`~bellweave.distill.outcome.Outcome`, with a reason when physics or chance denies a key; only a peer or
+a line that breaks the protocol makes them raise. Nothing is released before both ends have compared digests of all that
+they sent and received, so that a message altered, lost or replayed on the way costs both ends the block and never
+leaves them with different keys.
+
+Entropy: Alice draws every seed. Bob takes none, his argument keeps the two signatures alike.
+"""
+
+import hmac
+
+from bellweave.blocks import Bytes, Rounds
+from bellweave.dialogue import Dialogue, Transcript, receive, refuse, reject, until_closed
+from bellweave.distill import accounting, amplification, cascade, estimation, setup, sifting, verification
+from bellweave.distill.ledger import Book
+from bellweave.distill.messages import Confirmation
+from bellweave.distill.outcome import Context, Outcome, accepted, rejected
+from bellweave.distill.params import Distillation, Mint
+from bellweave.errors import BlockRejected, PeerAborted
+from bellweave.rng import Entropy
+
+__all__ = ["Context", "Outcome", "alice", "bob"]
+
+
+def alice(rounds: Rounds, params: Distillation, context: Context, entropy: Entropy) -> Dialogue[Outcome]:
+    """Distil as Alice, whose bits are the reference.
+
+    Args:
+        rounds: What Alice knows of the block's rounds.
+        params: How to distil; the same at both ends.
+        context: Which block this is; the same at both ends.
+        entropy: Source of the public seeds; each must be unpredictable until it is announced.
+
+    Raises:
+        ProtocolError: The peer or the line broke the protocol; the peer raises as well.
+    """
+    book = Book()
+    transcript = Transcript()
+    try:
+        key = yield from transcript.watch(_alice(rounds, params, context, entropy, book))
+        yield Confirmation(*transcript.digests())
+        yield from _check((yield from receive(Confirmation)), transcript)
+    except BlockRejected as why:
+        return rejected(why.reason, book)
+    except PeerAborted as why:
+        if why.rejection is None:
+            raise
+        return rejected(why.rejection, book)
+    return accepted(key, "alice", params, context, book)
+
+
+def bob(rounds: Rounds, params: Distillation, context: Context, entropy: Entropy) -> Dialogue[Outcome]:  # noqa: ARG001
+    """Distil as Bob, whose bits are corrected; otherwise as :func:`alice`."""
+    book = Book()
+    transcript = Transcript()
+    try:
+        key = yield from transcript.watch(_bob(rounds, params, context, book))
+        yield from _check((yield from receive(Confirmation)), transcript)
+        yield Confirmation(*transcript.digests())
+        yield from until_closed()
+    except BlockRejected as why:
+        return rejected(why.reason, book)
+    except PeerAborted as why:
+        if why.rejection is None:
+            raise
+        return rejected(why.rejection, book)
+    return accepted(key, "bob", params, context, book)
+
+
+def _alice(rounds: Rounds, params: Distillation, context: Context, entropy: Entropy, book: Book) -> Dialogue[Bytes]:
+    yield from setup.alice(setup.digest(rounds, params, context))
+    sifted = yield from sifting.alice(rounds, params.minimum_sifted_bits, book)
+    kept = yield from estimation.alice(sifted, params, entropy, book)
+    corrected = yield from cascade.alice(kept, entropy, book)
+    yield from verification.alice(corrected, params.verification_bits, entropy, book)
+    length = yield from _key_length(params, context.mint, book)
+    return (yield from amplification.alice(corrected, length, entropy))
+
+
+def _bob(rounds: Rounds, params: Distillation, context: Context, book: Book) -> Dialogue[Bytes]:
+    yield from setup.bob(setup.digest(rounds, params, context))
+    sifted = yield from sifting.bob(rounds, params.minimum_sifted_bits, book)
+    kept = yield from estimation.bob(sifted, params, book)
+    corrected = yield from cascade.bob(kept, book)
+    yield from verification.bob(corrected, params.verification_bits, book)
+    length = yield from _key_length(params, context.mint, book)
+    return (yield from amplification.bob(corrected, length))
+
+
+def _key_length(params: Distillation, mint: Mint, book: Book) -> Dialogue[int]:
+    """Return the length that the minting accounting gives, >= 1; both ends find it from public counts."""
+    book.accountings = accounting.lengths(book.ledger, book.estimate, params)
+    length = book.accountings[mint]
+    if length < 1:
+        yield from reject("too short", f"accounting {mint!r} leaves {length} bits")
+    return length
+
+
+def _check(theirs: Confirmation, transcript: Transcript) -> Dialogue[None]:
+    """Refuse unless the peer sent what we received and received what we sent."""
+    sent, received = transcript.digests()
+    if not (hmac.compare_digest(theirs.sent, received) and hmac.compare_digest(theirs.received, sent)):
+        yield from refuse("the two ends saw different conversations")
