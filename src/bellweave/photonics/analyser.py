@@ -1,0 +1,221 @@
+"""What a node makes of its own detections: clicks that it may publish the times of.
+
+Rules of this file:
+
+1. It reads one node's detections and what that node knows of itself, nothing of the peer.
+2. ``Clicks.time_ps`` is public. It must tell nothing about the outcome: with a continuous-wave source it is the tag freed of
+   clock offset, drift, path delay and the channel's own delay; with a pulsed source it is the *nominal* time of the pulse,
+   never the tag, because in time-bin the slot is the key bit.
+3. Clicks of one node that belong together (one pulse, or a chain with gaps of at most half a window) are one click or none;
+   ``double_click`` and ``cross_basis`` decide.
+"""
+
+from dataclasses import dataclass, field
+
+import numba
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from bellweave.blocks import Bytes, Detections, Ints
+from bellweave.errors import ScenarioError
+from bellweave.photonics.modes import modes
+from bellweave.photonics.params import Analyser, Arm, PulsedSource, Source, TimeBin
+from bellweave.photonics.source import period_ps
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How a node's clock relates to the time in which clicks are published.
+
+    Attributes:
+        offset_ps: What the clock shows for light that the source emits at zero, path delay included.
+        drift: Relative frequency error of the clock.
+        channel_delay_ps: Delay of each channel on top; empty means none.
+    """
+
+    offset_ps: int = 0
+    drift: float = 0.0
+    channel_delay_ps: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChannelMap:
+    """What a click of each channel means. With a modulator the basis comes from the setting instead.
+
+    Attributes:
+        basis, bit: One entry a channel. Time-bin: a channel of basis X is an output of the interferometer, whose outer slots
+            mean Z; one of basis Z is a direct detector.
+    """
+
+    basis: tuple[int, ...]
+    bit: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Clicks:
+    """One node's clicks, ready to be matched.
+
+    Attributes:
+        time_ps: Shape (n,), int64, non-decreasing, public.
+        basis: Shape (n,), uint8, public once matched.
+        bit: Shape (n,), uint8, secret.
+    """
+
+    time_ps: Ints
+    basis: Bytes
+    bit: Bytes = field(repr=False)
+
+    def __len__(self) -> int:
+        return int(self.time_ps.size)
+
+
+def known_timing(arm: Arm) -> Timing:
+    """Return the timing of an arm whose clock and delays are known."""
+    clock = arm.node.clock
+    offset_ps = clock.offset_ps + arm.delay_ps + round(arm.delay_ps * clock.drift)
+    return Timing(offset_ps, clock.drift, clock.channel_delay_ps)
+
+
+def standard_map(analyser: Analyser) -> ChannelMap:
+    """Return the map that :mod:`bellweave.photonics.params` documents.
+
+    >>> from bellweave.photonics.params import Polarisation
+    >>> standard_map(Polarisation())
+    ChannelMap(basis=(0, 0, 1, 1), bit=(0, 1, 0, 1))
+    """
+    if isinstance(analyser, TimeBin):
+        return ChannelMap((1, 1, 0)[: analyser.channels], (0, 1, 0)[: analyser.channels])
+    if analyser.basis_choice == "passive":
+        return ChannelMap((0, 0, 1, 1), (0, 1, 0, 1))
+    return ChannelMap((0, 0), (0, 1))
+
+
+def clicks(
+    detections: Detections,
+    arm: Arm,
+    source: Source,
+    window_ps: int,
+    rng: Generator,
+    *,
+    timing: Timing | None = None,
+    channel_map: ChannelMap | None = None,
+    flips: tuple[bool, bool] = (False, False),
+) -> Clicks:
+    """Return a node's clicks.
+
+    Args:
+        detections: The node's own.
+        arm: The node's own.
+        source: Its pulse rate is public.
+        window_ps: Full width of the coincidence window, and of the gate around each pulse and slot.
+        rng: The node's own; draws the outcomes of double clicks.
+        timing: What calibration found; the arm's own values if absent.
+        channel_map: What the channels mean; the standard one if absent.
+        flips: Whether the bit is inverted in Z and in X (:func:`bellweave.photonics.link.bob_flips`); Bob's business.
+
+    Raises:
+        ScenarioError: If the map does not fit the channels.
+    """
+    analyser = arm.node.analyser
+    meaning = channel_map or standard_map(analyser)
+    if len(meaning.basis) != detections.channels or len(meaning.bit) != detections.channels:
+        raise ScenarioError(
+            f"the channel map names {len(meaning.basis)} channels, the detections have {detections.channels}"
+        )
+    time_ps = corrected_times(detections, timing or known_timing(arm))
+    outcome = _outcomes(detections, meaning)
+    reach_ps = window_ps // 2
+    if isinstance(source, PulsedSource):
+        time_ps, outcome = _gated(time_ps, outcome, detections.channel, meaning, arm, source, reach_ps)
+        reach_ps = 0
+    if time_ps.size and bool(np.any(time_ps[1:] < time_ps[:-1])):  # channel delays can change the order
+        order = np.argsort(time_ps, kind="stable")
+        time_ps, outcome = time_ps[order], outcome[order]
+    outcome = outcome ^ np.array([flips[0], flips[0], flips[1], flips[1]], np.uint8)[outcome]
+    kept_time_ps, kept = _resolve(
+        time_ps, outcome, reach_ps, analyser.double_click == "random", analyser.cross_basis == "random", rng
+    )
+    return Clicks(kept_time_ps, kept >> 1, kept & 1)
+
+
+def corrected_times(detections: Detections, timing: Timing) -> Ints:
+    """Return the tags freed of offset, drift and channel delays, shape (n,), in the order of the detections."""
+    time_ps = detections.time_ps - timing.offset_ps
+    if any(timing.channel_delay_ps):
+        time_ps -= np.array(timing.channel_delay_ps, np.int64)[detections.channel]
+    if timing.drift != 0.0:
+        time_ps -= np.rint(time_ps * (timing.drift / (1.0 + timing.drift))).astype(np.int64)
+    return time_ps
+
+
+def _outcomes(detections: Detections, meaning: ChannelMap) -> Bytes:
+    """Return 2 x basis + bit of every detection."""
+    bit = np.array(meaning.bit, np.uint8)
+    if detections.setting is not None:
+        return 2 * detections.setting + bit[detections.channel]
+    return (2 * np.array(meaning.basis, np.uint8) + bit)[detections.channel]
+
+
+def _gated(
+    time_ps: Ints, outcome: Bytes, channel: Bytes, meaning: ChannelMap, arm: Arm, source: PulsedSource, reach_ps: int
+) -> tuple[Ints, Bytes]:
+    """Return (nominal pulse time, outcome) of the clicks within reach of a pulse, or of a slot of a pulse."""
+    period = period_ps(source)
+    analyser = arm.node.analyser
+    if not isinstance(analyser, TimeBin):
+        nominal_ps = np.rint(np.rint(time_ps / period) * period).astype(np.int64)
+        inside = np.abs(time_ps - nominal_ps) <= reach_ps
+        return nominal_ps[inside], outcome[inside]
+    step_ps = analyser.bin_separation_ps
+    nominal_ps = np.rint(np.rint((time_ps - step_ps) / period) * period).astype(np.int64)
+    slot = np.rint((time_ps - nominal_ps) / step_ps).astype(np.int64)
+    direct = np.array(meaning.basis, np.uint8)[channel] == 0
+    last = np.where(direct, 1, 2)
+    inside = (np.abs(time_ps - nominal_ps - slot * step_ps) <= reach_ps) & (slot >= 0) & (slot <= last)
+    by_time = (slot >= last).astype(np.uint8)
+    told = np.where(direct | (slot != 1), by_time, outcome)
+    return nominal_ps[inside], told[inside]
+
+
+@numba.njit(cache=True)
+def _resolve(time_ps, outcome, reach_ps, double_random, cross_random, rng):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Reduce groups of clicks to one click or none; ``outcome`` is 2 x basis + bit."""
+    out_time = np.empty(time_ps.size, np.int64)
+    out = np.empty(time_ps.size, np.uint8)
+    size = 0
+    start = 0
+    while start < time_ps.size:
+        seen = 1 << outcome[start]
+        end = start + 1
+        while end < time_ps.size and time_ps[end] - time_ps[end - 1] <= reach_ps:
+            seen |= 1 << outcome[end]
+            end += 1
+        told = outcome[start]
+        keep = True
+        if end > start + 1 and seen & (seen - 1):
+            if seen & 3 and seen & 12:
+                keep = cross_random
+                if rng.random() < 0.5:
+                    seen &= 3
+                else:
+                    seen &= 12
+            if seen in (3, 12):
+                keep = keep and double_random
+                told = np.uint8(rng.random() < 0.5)
+            else:
+                told = np.uint8(1 if seen in (2, 8) else 0)
+            if seen & 12:
+                told |= 2
+        if keep:
+            out_time[size] = time_ps[start]
+            out[size] = told
+            size += 1
+        start = end
+    return out_time[:size], out[:size]
+
+
+def gate_counts(arm: Arm) -> NDArray[np.int64]:
+    """Return in how many gates of a pulse a dark count means each outcome 2 x basis + bit, shape (4,)."""
+    table = modes(arm)
+    return np.bincount(2 * table.basis + table.bit, minlength=4)

@@ -1,0 +1,83 @@
+"""What a pair's two photons have in common when they reach the analysers: the joint table of outcomes, noise included."""
+
+import math
+
+import numpy as np
+
+from bellweave import bell
+from bellweave.bell import Complex, Reals
+from bellweave.photonics.params import Arm, Noise, OpticalLink, Source, TimeBin
+
+PHASE_STEP_RAD = 0.01
+"""A drifting phase is held for as long as it moves by this much; the mean of its cosine is then right to 1e-5."""
+
+
+def source_state(source: Source) -> Complex:
+    """Return the density matrix of an emitted pair, shape (4, 4)."""
+    if source.density_matrix is not None:
+        return bell.density_matrix(source.density_matrix, path="source.density_matrix")
+    return bell.werner(source.state, source.visibility)
+
+
+def noise_channel(noise: Noise) -> Complex:
+    """Return the Kraus operators of one arm's noise: rotation, depolarising, dephasing, misalignment, in this order."""
+    return bell.compose(
+        bell.gaussian_rotation(noise.rotation_sigma_rad),
+        bell.depolarising(noise.depolarising_probability),
+        bell.dephasing(noise.dephasing_probability),
+        bell.misalignment(noise.misalignment_rad),
+    )
+
+
+def arriving_state(link: OpticalLink) -> Complex:
+    """Return the density matrix of a pair before the analysers; the eavesdropper sits at the beginning of her arm."""
+    rho = source_state(link.source)
+    if link.eavesdropper is not None:
+        attack = bell.intercept_resend(link.eavesdropper.fraction, link.eavesdropper.basis)
+        rho = bell.on_alice(rho, attack) if link.eavesdropper.arm == "alice" else bell.on_bob(rho, attack)
+    rho = bell.on_alice(rho, noise_channel(link.alice.node.noise))
+    return bell.on_bob(rho, noise_channel(link.bob.node.noise))
+
+
+def slices(link: OpticalLink) -> int:
+    """Return into how many slices of constant interferometer phase a block is cut; 1 without drift."""
+    drift = sum(abs(analyser.phase_drift_rad_per_s) for analyser in _interferometers(link))
+    return max(1, math.ceil(drift * link.block_s / PHASE_STEP_RAD))
+
+
+def tables(link: OpticalLink, start_s: float) -> Reals:
+    """Return the joint table in every slice of a block that starts at ``start_s`` seconds of the run.
+
+    Returns:
+        Shape (slices, 2, 2, 2, 2): ``P[slice, basis_a, basis_b, bit_a, bit_b]``, phases as in the middle of the slice.
+    """
+    rho = arriving_state(link)
+    count = slices(link)
+    middles_s = start_s + (np.arange(count) + 0.5) * link.block_s / count
+    if count == 1:
+        middles_s = np.array([start_s])
+    return np.stack(
+        [bell.joint_table(rho, _effects(link.alice, now_s), _effects(link.bob, now_s)) for now_s in middles_s.tolist()]
+    )
+
+
+def drifts(link: OpticalLink) -> bool:
+    """Return whether an interferometer's phase drifts, so that the table depends on the block."""
+    return any(analyser.phase_drift_rad_per_s != 0.0 for analyser in _interferometers(link))
+
+
+def flips(link: OpticalLink) -> tuple[bool, bool]:
+    """Return whether Bob must invert his bit in Z and in X: where the source and the phases at the start anti-correlate."""
+    correlation = bell.correlation(tables(link, 0.0)[0])
+    return bool(correlation[0, 0] < -1e-9), bool(correlation[1, 1] < -1e-9)
+
+
+def _effects(arm: Arm, now_s: float) -> Complex:
+    analyser = arm.node.analyser
+    if isinstance(analyser, TimeBin):
+        return bell.effects(analyser.phase_rad + analyser.phase_drift_rad_per_s * now_s, analyser.visibility)
+    return bell.effects()
+
+
+def _interferometers(link: OpticalLink) -> list[TimeBin]:
+    return [arm.node.analyser for arm in (link.alice, link.bob) if isinstance(arm.node.analyser, TimeBin)]
