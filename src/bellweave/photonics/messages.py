@@ -3,6 +3,10 @@
 A basis or a bit never crosses here, but for the detections of the calibration slices, which are given up for it.
 """
 
+from typing import Annotated
+
+import msgspec
+
 from bellweave.dialogue import Message
 
 
@@ -38,5 +42,43 @@ class Coincident(Message, frozen=True):
     mask: bytes
 
 
-KINDS: tuple[type[Message], ...] = (Times, Coincident)
+Binary = Annotated[int, msgspec.Meta(ge=0, le=1)]
+
+
+class Slices(Message, frozen=True):
+    """Bob's detections that are given up for calibration.
+
+    Attributes:
+        times: Of each slice.
+        channels: Of each slice, one byte a detection.
+        channel_count: How many channels Bob has.
+        basis, bit: What his channels measure, where he knows it.
+    """
+
+    times: tuple[Times, ...]
+    channels: tuple[bytes, ...]
+    channel_count: int
+    basis: tuple[Binary, ...] | None = None
+    bit: tuple[Binary, ...] | None = None
+
+
+class Aligned(Message, frozen=True):
+    """What Alice found of Bob's timing: his public time is ``(t - offset_ps - channel_delay_ps) / (1 + drift)``.
+
+    Attributes:
+        offset_ps, drift: Of his clock.
+        channel_delay_ps: Of each of his channels.
+        window_ps: The coincidence window from now on.
+        basis, bit: What his channels measure, where it was looked for or known.
+    """
+
+    offset_ps: int
+    drift: float
+    channel_delay_ps: tuple[int, ...]
+    window_ps: int
+    basis: tuple[Binary, ...] | None = None
+    bit: tuple[Binary, ...] | None = None
+
+
+KINDS: tuple[type[Message], ...] = (Times, Coincident, Slices, Aligned)
 """All messages of the photon stage, for a :class:`bellweave.dialogue.Codec`."""
