@@ -13,7 +13,7 @@ from bellweave.photonics.analyser import ChannelMap
 from bellweave.photonics.coincidence import match
 
 RECONCILIATION = 1.16
-"""Disclosed bits per Shannon's minimum that the choice reckons with: Cascade on a few thousand bits at a few per cent."""
+"""Disclosed bits per Shannon's minimum that the choice reckons with: Cascade on some thousand bits at a few per cent."""
 
 WIDTHS = 24
 """How many widths are tried, in geometric steps from an eighth to eight times the given one."""
