@@ -8,8 +8,8 @@
 ========================  ==================================================================================
 
 Whatever produces one of them can replace everything before it: a recorded experiment, a backbone's entangled pairs, a
-vendor's device. Bits of :class:`Detections` and :class:`Rounds` are NumPy arrays of 0 and 1; key material is packed bytes, first
-bit = most significant bit of the first byte. Key material is left out of every ``repr``.
+vendor's device. Bits of :class:`Detections` and :class:`Rounds` are NumPy arrays of 0 and 1; key material is packed
+bytes, first bit = most significant bit of the first byte. Key material is left out of every ``repr``.
 """
 
 import hmac
@@ -60,7 +60,7 @@ class Detections:
         _require_columns(columns, {"time_ps": np.int64, "channel": np.uint8, "setting": np.uint8})
         if self.duration_ps <= 0:
             raise ValueError(f"duration_ps must be > 0, not {self.duration_ps}")
-        if not 1 <= self.channels <= 16:  # noqa: PLR2004
+        if not 1 <= self.channels <= 16:
             raise ValueError(f"channels must be 1 to 16, not {self.channels}")
         if self.time_ps.size and bool(np.any(np.diff(self.time_ps) < 0)):
             raise ValueError("time_ps must not decrease")
@@ -99,7 +99,9 @@ class Rounds:
             for name, value in (("intensity", self.intensity), ("announcement", self.announcement))
             if value is not None
         }
-        _require_columns(columns, {"id": np.int64} | dict.fromkeys(("basis", "bit", "intensity", "announcement"), np.uint8))
+        _require_columns(
+            columns, {"id": np.int64} | dict.fromkeys(("basis", "bit", "intensity", "announcement"), np.uint8)
+        )
         if self.id.size and bool(np.any(np.diff(self.id) <= 0)):
             raise ValueError("round ids must strictly increase")
         for name in ("basis", "bit"):
@@ -137,7 +139,8 @@ class SecretBlock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         bit_count: Length of the key in bits.
         accountings: Key length in bits that each named accounting gives; ``minted_by`` is one of the names.
         minted_by: The accounting that fixed ``bit_count``.
-        provable_bits: Bits that ``method`` proves secret at ``epsilon``, at most ``bit_count``; 0 where nothing is proven.
+        provable_bits: Bits that ``method`` proves secret at ``epsilon``, at most ``bit_count``; 0 where nothing is
+            proven.
         epsilon: Failure probability of that proof; 1 where nothing is proven.
         method: Name of the proof, or "none".
         assumptions: What the statement is conditional on, one sentence each.
@@ -172,7 +175,8 @@ class SecretBlock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f"end_s {self.end_s} lies before start_s {self.start_s}")
 
     def __repr__(self) -> str:
-        return f"<SecretBlock {self.block_id} of {self.link} at {self.role}: {self.bit_count} bits, {self.provable_bits} provable>"
+        what = f"{self.bit_count} bits, {self.provable_bits} provable"
+        return f"<SecretBlock {self.block_id} of {self.link} at {self.role}: {what}>"
 
     def agrees_with(self, other: "SecretBlock") -> bool:
         """Return whether both hold the same bits under the same id; compares in constant time."""

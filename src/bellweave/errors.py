@@ -1,8 +1,8 @@
 """The errors of Bellweave.
 
     BellweaveError
-    ├── ScenarioError       your input: a scenario, a recording, an option (names the file, the key, the value, the limit)
-    ├── ProtocolError       the peer: a malformed, unexpected or truncated message
+    ├── ScenarioError       your input: a scenario, a recording, an option (names the file, the key, the value, the
+    limit) ├── ProtocolError       the peer: a malformed, unexpected or truncated message
     │   └── PeerAborted     the peer gave up and said why
     └── BlockRejected       honest physics: the block is counted, not a fault
 

@@ -1,8 +1,9 @@
 """Named random streams: a stream depends on the seed and on its name, on nothing else.
 
 Adding a component to a scenario, or drawing more numbers in one, changes no other component's numbers. Functions take a
-:class:`numpy.random.Generator` or an :class:`Entropy`, never a seed; the drivers make them here. Simulated keys come from
-these streams and are **not secret**; what must be secret comes from the operating system and enters as an argument.
+:class:`numpy.random.Generator` or an :class:`Entropy`, never a seed; the drivers make them here. Simulated keys come
+from these streams and are **not secret**; what must be secret comes from the operating system and enters as an
+argument.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import numpy as np
 
 
 class Entropy(Protocol):
-    """Where a protocol role takes its random bytes from: a named stream in a simulation, the system's source in earnest."""
+    """Where a protocol role takes random bytes from: a named stream in a simulation, the system's source in earnest."""
 
     def bytes(self, length: int, /) -> bytes:
         """Return ``length`` random bytes."""

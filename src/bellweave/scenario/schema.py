@@ -1,6 +1,7 @@
 """The scenario file: one TOML file of named tables, in the order of the data flow.
 
-A path such as ``node.alice.detector.efficiency`` means the same in the file, in error messages, in sweeps and in faults.
+A path such as ``node.alice.detector.efficiency`` means the same in the file, in error messages, in sweeps and in
+faults.
 """
 
 from typing import Literal
@@ -55,7 +56,8 @@ class Recorded(Params, frozen=True, kw_only=True):
     Attributes:
         alice, bob: Files (NPZ, Parquet or CSV, gzip or not), relative to the scenario file.
         tick_ps: Length of one tick; absent if the files hold picoseconds.
-        channels_alice, channels_bob: What each channel measures, such as ``0=H,1=V,2=D,3=A``; found from the data if absent.
+        channels_alice, channels_bob: What each channel measures, such as ``0=H,1=V,2=D,3=A``; found from the data if
+            absent.
     """
 
     alice: str
@@ -71,7 +73,8 @@ class Run(Params, frozen=True, kw_only=True):
     Attributes:
         seed: Fixes every random stream.
         blocks: Number of blocks on each link.
-        level: ``tags`` (every detector event; accidentals arise by themselves) or ``coincidences`` (only what survives; fast).
+        level: ``tags`` (every detector event; accidentals arise by themselves) or ``coincidences`` (only what
+            survives; fast).
     """
 
     seed: NonNegativeInt = 1

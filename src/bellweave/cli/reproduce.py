@@ -1,0 +1,67 @@
+"""``bellweave reproduce``: a published system against its printed numbers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bellweave.cli.terminal import Json, Seed, Workers
+
+if TYPE_CHECKING:
+    from bellweave.studies.link_study import LinkStudy
+
+
+def reproduce(
+    study: Annotated[
+        Literal["vienna2004", "datacenter-link"],
+        typer.Argument(help="vienna2004: point to point, 12.45 dB. datacenter-link: two arms of 7.83 dB and a switch."),
+    ],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory for report.json, records and figures; default out/STUDY.")
+    ] = None,
+    blocks: Annotated[int, typer.Option(min=2, help="Blocks; the paper has 100.")] = 100,
+    seed: Seed = None,
+    workers: Workers = None,
+    figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Run a published link: printed numbers, what theory expects, ours with standard error, and why they differ."""
+    run_and_show(
+        study, out or Path("out") / study, blocks=blocks, seed=seed, workers=workers, figures=figures, as_json=as_json
+    )
+
+
+def run_and_show(
+    study: str, out: Path, *, blocks: int, seed: int | None, workers: int | None, figures: bool, as_json: bool
+) -> None:
+    """Run a study, draw its figures, print its table."""
+    import msgspec
+
+    from bellweave.cli.terminal import print_report, progress
+    from bellweave.studies import link_study
+
+    with progress(f"reproduce {study}", quiet=as_json) as advance:
+        done = link_study.run(study, out, blocks=blocks, seed=seed, workers=workers, progress=advance)
+    drawn = draw(done, out) if figures else []
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(done.report), indent=2))
+        return
+    print_report(done.report, f"{done.published.title}: {blocks} blocks of {done.optical.block_s} s, seed {done.seed}")
+    typer.echo(f"report: {out / 'report.json'}")
+    typer.echo(f"figures: {', '.join(path.name for path in drawn if path.suffix == '.png')} (and .svg) in {out}")
+
+
+def draw(done: "LinkStudy", directory: Path) -> list[Path]:
+    """Draw a study's figures into its directory; return their paths."""
+    from bellweave.report import link_figures as figures
+
+    title, blocks = done.published.title, done.records
+    paths = figures.block_panels(blocks, title, done.published.numbers, directory)
+    paths += figures.waterfall(blocks, title, directory)
+    paths += figures.loss_budget(done.optical, title, directory)
+    paths += figures.accountings(blocks, title, done.published.numbers.get("final_bits"), directory)
+    if done.scan:
+        points = [(point.qber, point.ours, point.theory) for point in done.scan]
+        paths += figures.qber_scan(points, title, directory)
+    return paths

@@ -1,0 +1,82 @@
+"""What the commands share: tables, progress bars, options."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bellweave.results.records import BlockRecord, Report
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every random stream; default: the scenario's.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")]
+
+
+@contextmanager
+def progress(title: str, *, quiet: bool) -> "Iterator[Callable[[BlockRecord, int, int], None]]":
+    """Show a progress bar on standard error while blocks end; nothing when ``quiet`` or when nobody watches."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+
+        def advance(_record: "BlockRecord", done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield advance
+
+
+def print_report(report: "Report", title: str) -> None:
+    """Print a report as a table, its notes below."""
+    from rich import box
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("per block", no_wrap=True)
+    for name in ("printed", "theory", "ours", "", "blocks", "note"):
+        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
+    notes: list[str] = []
+    for row in report.rows:
+        if row.note and row.note not in notes:
+            notes.append(row.note)
+        label = (
+            row.quantity + (f" ({row.accounting})" if row.accounting else "") + (f", {row.unit}" if row.unit else "")
+        )
+        ours = (figure(row.mean), f"± {row.stderr:.2g}" if row.stderr else "")
+        number = str(notes.index(row.note) + 1) if row.note else ""
+        table.add_row(label, figure(row.printed), figure(row.theory), *ours, str(row.n or ""), number)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 100
+    console.print(table)
+    for place, note in enumerate(notes, 1):
+        console.print(Padding(f"{place:>2}  {note}", (0, 0, 0, 1)), highlight=False)
+
+
+def figure(value: float | None) -> str:
+    """Return a number with four significant digits; a dash for none."""
+    if value is None:
+        return "-"
+    if value == int(value) or abs(value) >= 1000:
+        return f"{value:.0f}"
+    return f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}"

@@ -1,0 +1,124 @@
+"""One block of one link: both parties run their roles, and this driver carries their messages.
+
+The driver knows both ends and may compare them; the roles do not.
+"""
+
+from dataclasses import dataclass
+
+from numpy.random import Generator
+
+from bellweave import rng
+from bellweave.blocks import Detections, Role, SecretBlock
+from bellweave.dialogue import Codec, Dialogue
+from bellweave.distill import session
+from bellweave.distill.messages import KINDS as DISTILL_KINDS
+from bellweave.distill.session import Context, Outcome
+from bellweave.errors import ProtocolError
+from bellweave.photonics import analyser, coincidence, link, security
+from bellweave.photonics.messages import KINDS as PHOTONICS_KINDS
+from bellweave.photonics.params import OpticalLink
+from bellweave.results.records import BlockRecord
+from bellweave.scenario.schema import Scenario
+from bellweave.sim.classical import converse
+
+CODEC = Codec(*PHOTONICS_KINDS, *DISTILL_KINDS)
+"""Everything that two nodes of a link say to each other."""
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What a block gave: its public counts, and each end's secret block (None if it was rejected)."""
+
+    record: BlockRecord
+    alice: SecretBlock | None
+    bob: SecretBlock | None
+
+
+def distil_block(scenario: Scenario, optical: OpticalLink, block: int) -> Distilled:
+    """Simulate one block and distil it at both ends.
+
+    Raises:
+        ProtocolError: If the roles disagree, which no physics explains.
+    """
+    seed = scenario.run.seed
+    context = Context(
+        link=optical.name,
+        block_id=f"{optical.name}/{seed}/{block}",
+        start_s=block * optical.block_s,
+        end_s=(block + 1) * optical.block_s,
+        provenance="simulated",
+        mint=scenario.kms.mint,
+        assumptions=security.assumptions(optical),
+    )
+    if scenario.run.level == "tags":
+        seen = link.tags(optical, seed, block)
+        singles: tuple[int | None, int | None] = (len(seen[0]), len(seen[1]))
+        alice, bob = converse(
+            _alice_from_tags(seen[0], scenario, optical, context),
+            _bob_from_tags(seen[1], scenario, optical, context),
+            CODEC,
+        )
+    else:
+        rounds = link.coincidences(optical, seed, block)
+        singles = (None, None)
+        alice, bob = converse(
+            session.alice(rounds[0], scenario.distill, context, _entropy(scenario, context, "alice")),
+            session.bob(rounds[1], scenario.distill, context, _entropy(scenario, context, "bob")),
+            CODEC,
+        )
+    if alice.block is not None and (bob.block is None or not alice.block.agrees_with(bob.block)):
+        raise ProtocolError(f"{context.block_id}: the two ends hold different keys")
+    return Distilled(_record(context, block, seed, singles, alice), alice.block, bob.block)
+
+
+def _alice_from_tags(seen: Detections, scenario: Scenario, optical: OpticalLink, context: Context) -> Dialogue[Outcome]:
+    """Alice's way from her own time tags to a secret block."""
+    own = analyser.clicks(
+        seen, optical.alice, optical.source, optical.window_ps, _stream(scenario, context, "alice", "clicks")
+    )
+    rounds = yield from coincidence.alice(own, optical.window_ps)
+    return (yield from session.alice(rounds, scenario.distill, context, _entropy(scenario, context, "alice")))
+
+
+def _bob_from_tags(seen: Detections, scenario: Scenario, optical: OpticalLink, context: Context) -> Dialogue[Outcome]:
+    """Bob's way from his own time tags to a secret block; he inverts bits where the state is anti-correlated."""
+    own = analyser.clicks(
+        seen,
+        optical.bob,
+        optical.source,
+        optical.window_ps,
+        _stream(scenario, context, "bob", "clicks"),
+        flips=link.bob_flips(optical),
+    )
+    rounds = yield from coincidence.bob(own)
+    return (yield from session.bob(rounds, scenario.distill, context, _entropy(scenario, context, "bob")))
+
+
+def _stream(scenario: Scenario, context: Context, *name: str) -> Generator:
+    return rng.stream(scenario.run.seed, context.block_id, *name)
+
+
+def _entropy(scenario: Scenario, context: Context, role: Role) -> Generator:
+    return _stream(scenario, context, role, "protocol")
+
+
+def _record(
+    context: Context, block: int, seed: int, singles: tuple[int | None, int | None], outcome: Outcome
+) -> BlockRecord:
+    return BlockRecord(
+        link=context.link,
+        block=block,
+        block_id=context.block_id,
+        seed=seed,
+        start_s=context.start_s,
+        end_s=context.end_s,
+        singles_alice=singles[0],
+        singles_bob=singles[1],
+        sacrificed=0,
+        ledger=outcome.ledger,
+        estimate=outcome.estimate,
+        corrections=outcome.corrections,
+        accountings=outcome.accountings,
+        provable_bits=outcome.block.provable_bits if outcome.block else 0,
+        rejection=outcome.rejection,
+    )

@@ -1,0 +1,127 @@
+"""Simulate: every block of every link of a scenario, photons to secret blocks, in virtual time.
+
+Blocks are independent (each has random streams of its own), so processes share them out; the records come back in
+order and are the same bytes for any number of workers.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+
+import msgspec
+
+from bellweave.results.io import RunResult, RunWriter
+from bellweave.results.records import BlockRecord, Manifest, Shard
+from bellweave.scenario.assemble import optical_link
+from bellweave.scenario.load import checked_scenario, to_toml
+from bellweave.scenario.schema import Run, Scenario
+from bellweave.sim.block import distil_block
+
+Progress = Callable[[BlockRecord, int, int], None]
+"""Called after each block with its record, how many are done, and how many there will be."""
+
+
+def simulate(
+    scenario: Scenario,
+    out: Path | None = None,
+    *,
+    first_block: int = 0,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Simulate all links of a scenario and return their records, in the order of links and blocks.
+
+    Args:
+        scenario: What to simulate; ``run.seed``, ``run.blocks`` and ``run.level`` say how.
+        out: Run directory to write, and to go on in if it holds the same run unfinished; None keeps the records in
+            memory.
+        first_block: Number of the first block, to add blocks to an earlier run.
+        workers: Processes; default: one a core, at most one a block.
+        progress: Called after each block.
+
+    Raises:
+        ScenarioError: If the scenario is impossible or the directory is not this run's.
+    """
+    scenario = checked_scenario(scenario)
+    run = describe(scenario, Shard(first_block=first_block, blocks=scenario.run.blocks))
+    if out is None:
+        return RunResult(run, tuple(_run(scenario, run, [], workers, progress, None)))
+    with RunWriter(out, run, to_toml(scenario)) as writer:
+        return RunResult(run, tuple(_run(scenario, run, writer.done, workers, progress, writer)))
+
+
+def describe(scenario: Scenario, shard: Shard) -> Manifest:
+    """Return the manifest of simulating these blocks of all links of a scenario."""
+    scenario_id = _digest(to_toml(msgspec.structs.replace(scenario, run=Run())))
+    package = version("bellweave")
+    identity = (
+        scenario_id,
+        "simulate",
+        scenario.run.seed,
+        scenario.run.level,
+        package,
+        shard.first_block,
+        shard.blocks,
+    )
+    return Manifest(
+        run_id=_digest("\n".join(map(str, identity))),
+        scenario_id=scenario_id,
+        verb="simulate",
+        scenario=scenario.name,
+        seed=scenario.run.seed,
+        level=scenario.run.level,
+        shard=shard,
+        links=tuple(scenario.link),
+        version=package,
+    )
+
+
+def run_block(scenario: Scenario, link: str, block: int) -> tuple[BlockRecord, float]:
+    """Simulate one block of one link, photons to secret blocks; return its record and how many seconds it took."""
+    started = time.perf_counter()
+    record = distil_block(scenario, optical_link(scenario, link), block).record
+    return record, time.perf_counter() - started
+
+
+def _run(
+    scenario: Scenario,
+    run: Manifest,
+    done: list[BlockRecord],
+    workers: int | None,
+    progress: Progress | None,
+    writer: RunWriter | None,
+) -> Iterator[BlockRecord]:
+    shard = run.shard
+    wanted = list(product(run.links, range(shard.first_block, shard.first_block + shard.blocks)))
+    yield from done
+    for count, (record, elapsed_s) in enumerate(_blocks(scenario, wanted[len(done) :], workers), len(done) + 1):
+        if writer is not None:
+            writer.append(record, elapsed_s=elapsed_s)
+        if progress is not None:
+            progress(record, count, len(wanted))
+        yield record
+
+
+def _blocks(
+    scenario: Scenario, wanted: list[tuple[str, int]], workers: int | None
+) -> Iterator[tuple[BlockRecord, float]]:
+    workers = min(workers or os.cpu_count() or 1, len(wanted))
+    if workers <= 1:
+        for link, block in wanted:
+            yield run_block(scenario, link, block)
+        return
+    context = multiprocessing.get_context("spawn")  # fork would copy the parent's threads and locks
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        names, blocks = zip(*wanted, strict=True)
+        yield from pool.map(partial(run_block, scenario), names, blocks, chunksize=4)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,90 @@
+"""The command line, as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def bellweave(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bellweave", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=110)
+
+
+def test_a_scenario_can_be_started_edited_checked_and_shown(tmp_path: Path) -> None:
+    assert bellweave("scenario", "new", "mine.toml", "--from", "datacenter-link", cwd=tmp_path).returncode == 0
+    assert bellweave("scenario", "check", "mine.toml", "vienna2004", cwd=tmp_path).returncode == 0
+    again = bellweave("scenario", "new", "mine.toml", cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (2, "bellweave: mine.toml: exists already\n")
+
+    file = tmp_path / "mine.toml"
+    file.write_text(file.read_text().replace("efficiency = 0.5", "efficiency = 5.0", 1))
+    bad = bellweave("scenario", "check", "mine.toml", cwd=tmp_path)
+    assert bad.returncode == 2
+    assert bad.stderr == "bellweave: mine.toml: node.alice.detector.efficiency: expected `float` <= 1.0, got 5.0\n"
+
+    shown = json.loads(bellweave("scenario", "show", "datacenter-link", "--json", cwd=tmp_path).stdout)
+    assert shown["switch"]["insertion_loss_db"] == 1.5
+
+
+def test_plan_prints_one_json_object_that_agrees_with_the_paper_on_the_sifted_key(tmp_path: Path) -> None:
+    plan = json.loads(bellweave("plan", "vienna2004", "--json", cwd=tmp_path).stdout)
+
+    lines = {line["quantity"]: line["value"] for line in plan["links"][0]["lines"]}
+    assert lines["per block of 10.5 s: sifted_bits"] == pytest.approx(2449, rel=0.002)
+    assert lines["per block of 10.5 s: qber"] == pytest.approx(0.06405, rel=0.002)
+
+
+def test_simulate_writes_a_run_that_results_show_reads(tmp_path: Path) -> None:
+    run = bellweave(
+        "simulate", "vienna2004", "--blocks", "3", "--level", "coincidences", "--out", "run", "--json", cwd=tmp_path
+    )
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    assert report == json.loads((tmp_path / "run" / "report.json").read_text())
+
+    shown = bellweave("results", "show", "run", "--json", cwd=tmp_path)
+
+    assert json.loads(shown.stdout) == report
+
+
+def test_reproduce_writes_the_report_and_the_figures_that_it_names(tmp_path: Path) -> None:
+    done = bellweave("reproduce", "vienna2004", "--blocks", "4", "--out", "v", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "v" / "report.json").read_text())
+    quantities = {row["quantity"] for row in report["rows"]}
+    assert quantities >= {"sifted_bits", "sample_bits", "qber", "disclosed_bits", "final_bits", "rate_bps"}
+    for row in report["rows"]:
+        assert set(row) == {"quantity", "unit", "accounting", "printed", "theory", "mean", "stderr", "n", "note"}
+    for name in ("blocks", "waterfall", "loss-budget", "accountings"):
+        assert (tmp_path / "v" / f"{name}.png").stat().st_size > 5000
+        assert (tmp_path / "v" / f"{name}.svg").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("plan", "nowhere.toml"), "nowhere.toml: no such file, nor a preset (vienna2004, datacenter-link)"),
+        (("plan", "vienna2004", "--link", "x"), "there is no 'x'; there are alice-bob"),
+        (("results", "show", "."), "is no run directory"),
+        (("scenario", "new", "x.toml", "--from", "y"), "no such preset: 'y'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    refused = bellweave(*arguments, cwd=tmp_path)
+
+    assert refused.returncode == 2
+    assert words in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_an_unwritable_directory_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    refused = bellweave("simulate", "vienna2004", "--blocks", "1", "--out", "file/run", cwd=tmp_path)
+
+    assert refused.returncode == 2
+    assert "can't write results" in refused.stderr
