@@ -1,9 +1,9 @@
 """Recorded detections in files: NPZ, Parquet or CSV, gzip or not; one file a party.
 
 What a file is, its content says, not its name. It has a time column, in picoseconds (``time_ps``) or in ticks
-(``tick``), and a column ``channel``; other columns are passed over. Times are >= 0 and do not decrease, but for the little
-that a tagger mixes up. Everything else is refused, with the file, the row (the first row of data is row 1), the value and
-the limit.
+(``tick``), and a column ``channel``; other columns are passed over. Times are >= 0 and do not decrease, but for the
+little that a tagger mixes up. Everything else is refused, with the file, the row (the first row of data is row 1), the
+value and the limit.
 """
 
 import gzip

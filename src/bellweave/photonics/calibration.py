@@ -63,6 +63,9 @@ class Calibrated:
         window_ps: Coincidence window, the same at both ends.
         slices_ps: The disclosed slices, (first, last) time by the own clock, both inclusive.
         sacrificed: Own detections that lie in them.
+        record_ps: First and last time of Bob's record, by his clock.
+        sifted: Coincidences of equal bases in the slices, (Z, X); both ends know them.
+        errors: Of those with unequal bits, (Z, X).
         evidence: Alice's only.
     """
 
@@ -71,6 +74,9 @@ class Calibrated:
     window_ps: int
     slices_ps: tuple[tuple[int, int], ...]
     sacrificed: int
+    record_ps: tuple[int, int]
+    sifted: tuple[int, int] = (0, 0)
+    errors: tuple[int, int] = (0, 0)
     evidence: Evidence | None = None
 
     def remainder(self, seen: Detections) -> Detections:
@@ -99,10 +105,12 @@ def bob(seen: Detections, calibration: Calibration, roles: ChannelMap | None = N
     """
     slices_ps = bounds(seen, calibration)
     pieces = [_inside(seen.time_ps, (piece,)) for piece in slices_ps]
+    record_ps = (int(seen.time_ps[0]), int(seen.time_ps[-1]))
     yield Slices(
         times=tuple(pack(seen.time_ps[piece], RESOLUTION_PS) for piece in pieces),
         channels=tuple(seen.channel[piece].tobytes() for piece in pieces),
         channel_count=seen.channels,
+        record_ps=record_ps,
         basis=None if roles is None else roles.basis,
         bit=None if roles is None else roles.bit,
     )
@@ -114,7 +122,7 @@ def bob(seen: Detections, calibration: Calibration, roles: ChannelMap | None = N
         roles = ChannelMap(basis=answer.basis, bit=answer.bit)
     sacrificed = sum(int(np.count_nonzero(piece)) for piece in pieces)
     timing = Timing(answer.offset_ps, answer.drift, answer.channel_delay_ps)
-    return Calibrated(timing, roles, answer.window_ps, slices_ps, sacrificed)
+    return Calibrated(timing, roles, answer.window_ps, slices_ps, sacrificed, record_ps, answer.sifted, answer.errors)
 
 
 def alice(
@@ -157,18 +165,22 @@ def alice(
             yield from refuse(f"calibration failed: {error}")
         except ProtocolError:
             raise error from None
-    if calibration.choose_window and evidence.scan:
-        window_ps = windows.best(evidence.scan).window_ps
+    point = _chosen(evidence.scan, window_ps, choose=calibration.choose_window)
+    window_ps = point.window_ps
     yield Aligned(
         offset_ps=his.offset_ps,
         drift=his.drift,
         channel_delay_ps=his.channel_delay_ps,
         window_ps=window_ps,
+        sifted=point.sifted,
+        errors=point.errors,
         basis=None if theirs is None else theirs.basis,
         bit=None if theirs is None else theirs.bit,
     )
     sacrificed = int(np.count_nonzero(_inside(seen.time_ps, found.slices_ps)))
-    return Calibrated(hers, own, window_ps, found.slices_ps, sacrificed, evidence)
+    return Calibrated(
+        hers, own, window_ps, found.slices_ps, sacrificed, slices.record_ps, point.sifted, point.errors, evidence
+    )
 
 
 def bounds(seen: Detections, calibration: Calibration) -> tuple[tuple[int, int], ...]:
@@ -204,6 +216,8 @@ def _pieces(slices: Slices) -> list[Slice]:
             raise ValueError(f"channel {int(piece.channel.max())} of {slices.channel_count}")
     if any(a.time_ps[-1] > b.time_ps[0] for a, b in pairwise(pieces)):
         raise ValueError("slices must follow each other in time")
+    if not pieces[0].time_ps[0] - RESOLUTION_PS <= slices.record_ps[0] <= slices.record_ps[1] <= MAX_TIME_PS:
+        raise ValueError(f"a record from {slices.record_ps[0]} to {slices.record_ps[1]} ps")
     return pieces
 
 
@@ -213,6 +227,13 @@ def _roles(slices: Slices) -> ChannelMap | None:
     if len(slices.basis) != slices.channel_count or len(slices.bit) != slices.channel_count:
         raise ValueError(f"roles of {len(slices.basis)} channels, there are {slices.channel_count}")
     return ChannelMap(basis=slices.basis, bit=slices.bit)
+
+
+def _chosen(scan: tuple[windows.WindowPoint, ...], window_ps: int, *, choose: bool) -> windows.WindowPoint:
+    if choose and scan:
+        return windows.best(scan)
+    fixed = (point for point in scan if point.window_ps == window_ps)
+    return next(fixed, windows.WindowPoint(window_ps, 0, (0, 0), (0, 0)))
 
 
 def _timings(alignment: Alignment, known: Timing) -> tuple[Timing, Timing]:

@@ -43,6 +43,7 @@ class Coincident(Message, frozen=True):
 
 
 Binary = Annotated[int, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Slices(Message, frozen=True):
@@ -52,12 +53,14 @@ class Slices(Message, frozen=True):
         times: Of each slice.
         channels: Of each slice, one byte a detection.
         channel_count: How many channels Bob has.
+        record_ps: First and last time of his whole record, by his clock.
         basis, bit: What his channels measure, where he knows it.
     """
 
     times: tuple[Times, ...]
     channels: tuple[bytes, ...]
     channel_count: int
+    record_ps: tuple[int, int]
     basis: tuple[Binary, ...] | None = None
     bit: tuple[Binary, ...] | None = None
 
@@ -69,6 +72,7 @@ class Aligned(Message, frozen=True):
         offset_ps, drift: Of his clock.
         channel_delay_ps: Of each of his channels.
         window_ps: The coincidence window from now on.
+        sifted, errors: Coincidences of equal bases in the slices with that window, and those with unequal bits, (Z, X).
         basis, bit: What his channels measure, where it was looked for or known.
     """
 
@@ -76,6 +80,8 @@ class Aligned(Message, frozen=True):
     drift: float
     channel_delay_ps: tuple[int, ...]
     window_ps: int
+    sifted: tuple[Count, Count] = (0, 0)
+    errors: tuple[Count, Count] = (0, 0)
     basis: tuple[Binary, ...] | None = None
     bit: tuple[Binary, ...] | None = None
 

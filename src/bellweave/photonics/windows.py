@@ -13,7 +13,7 @@ from bellweave.photonics.analyser import ChannelMap
 from bellweave.photonics.coincidence import match
 
 RECONCILIATION = 1.16
-"""Disclosed bits per Shannon's minimum that the choice reckons with: Cascade on some thousand bits at a few per cent."""
+"""Disclosed bits per Shannon's minimum that the choice reckons with: Cascade on some thousand bits, a few per cent."""
 
 WIDTHS = 24
 """How many widths are tried, in geometric steps from an eighth to eight times the given one."""
@@ -87,7 +87,8 @@ def count(
 
 def widths(around_ps: int) -> list[int]:
     """Return the widths to try around a given one, increasing."""
-    return sorted({max(1, round(around_ps * 8.0**step)) for step in np.linspace(-1.0, 1.0, WIDTHS)})
+    steps = np.linspace(-1.0, 1.0, WIDTHS)
+    return sorted({around_ps, *(max(1, round(around_ps * 8.0**step)) for step in steps)})
 
 
 def best(points: tuple[WindowPoint, ...]) -> WindowPoint:
