@@ -10,7 +10,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -126,11 +126,12 @@ def align(alice: Detections, slices: Sequence[Slice], bob_channels: int, search_
         slope = _slope(elapsed[b], rest, width_ps)
         dt, drift = dt - slope * elapsed[b], drift + slope
     rest = dt - delay_b[of_b] + delay_a[of_a]
+    common = float(np.mean([delay_b[d] for _, d in used]))  # counts as clock offset
     pairs = []
     for key, peak in before.items():
         here = np.sort(rest[(of_a == key[0]) & (of_b == key[1])])
-        pairs.append(PairPeak(*key, before=peak, after=_at_zero(here, width_ps, reach), used=key in used))
-    common = float(np.mean([delay_b[d] for _, d in used]))
+        shown = replace(peak, centre_ps=peak.centre_ps - common)
+        pairs.append(PairPeak(*key, before=shown, after=_at_zero(here, width_ps, reach), used=key in used))
     return Alignment(
         offset_ps=offset + common,
         drift=drift,
@@ -176,7 +177,7 @@ def _peaks(
 
 def _at_zero(sorted_ps: Floats, width: float, reach: float) -> Peak:
     low, high = np.searchsorted(sorted_ps, (-width / 2, width / 2))
-    expected = (sorted_ps.size - (high - low)) * width / (2 * reach - width)
+    expected = float((sorted_ps.size - int(high - low)) * width / (2 * reach - width))
     centre = float(np.mean(sorted_ps[low:high])) if high > low else 0.0
     return Peak(centre_ps=centre, count=int(high - low), expected=expected)
 

@@ -165,6 +165,6 @@ def around(sorted_ps: Floats, centre_ps: float, width_ps: float, reach_ps: float
         centre_ps = mean
         if settled:
             break
-    outside = sorted_ps.size - (high - low)
-    expected = outside * width_ps / max(2 * reach_ps - width_ps, width_ps)
+    outside = sorted_ps.size - int(high - low)
+    expected = float(outside * width_ps / max(2 * reach_ps - width_ps, width_ps))
     return Peak(centre_ps=centre_ps, count=int(high - low), expected=expected)

@@ -48,7 +48,7 @@ class WindowPoint:
         """
         rate = [(errors + 0.5) / (sifted + 1.0) for errors, sifted in zip(self.errors, self.sifted, strict=True)]
         shares = (1.0 - RECONCILIATION * _entropy(rate[k]) - _entropy(rate[1 - k]) for k in (0, 1))
-        return sum(sifted * share for sifted, share in zip(self.sifted, shares, strict=True))
+        return float(sum(sifted * share for sifted, share in zip(self.sifted, shares, strict=True)))
 
 
 def scan(
