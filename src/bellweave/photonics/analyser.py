@@ -15,11 +15,9 @@ from dataclasses import dataclass, field
 import numba
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from bellweave.blocks import Bytes, Detections, Ints
 from bellweave.errors import ScenarioError
-from bellweave.photonics.modes import modes
 from bellweave.photonics.params import Analyser, Arm, PulsedSource, Source, TimeBin
 from bellweave.photonics.source import period_ps
 
@@ -123,20 +121,18 @@ def clicks(
         raise ScenarioError(
             f"the channel map names {len(meaning.basis)} channels, the detections have {detections.channels}"
         )
-    time_ps = corrected_times(detections, timing or known_timing(arm))
-    outcome = _outcomes(detections, meaning)
+    timing = timing or known_timing(arm)
+    time_ps = corrected_times(detections, timing)
+    outcome = _outcomes(detections, meaning, flips)
     reach_ps = window_ps // 2
     if isinstance(source, PulsedSource):
-        time_ps, outcome = _gated(time_ps, outcome, detections.channel, meaning, arm, source, reach_ps)
+        time_ps, outcome = _gated(time_ps, outcome, detections.channel, meaning, arm, source, reach_ps, (int(flips[0]), int(not flips[0])))
         reach_ps = 0
-    if time_ps.size and bool(np.any(time_ps[1:] < time_ps[:-1])):  # channel delays can change the order
+    if any(timing.channel_delay_ps):  # these can change the order
         order = np.argsort(time_ps, kind="stable")
         time_ps, outcome = time_ps[order], outcome[order]
-    outcome = outcome ^ np.array([flips[0], flips[0], flips[1], flips[1]], np.uint8)[outcome]
-    kept_time_ps, kept = _resolve(
-        time_ps, outcome, reach_ps, analyser.double_click == "random", analyser.cross_basis == "random", rng
-    )
-    return Clicks(kept_time_ps, kept >> 1, kept & 1)
+    random_double, random_cross = analyser.double_click == "random", analyser.cross_basis == "random"
+    return Clicks(*_resolve(time_ps, outcome, reach_ps, random_double, random_cross, rng))
 
 
 def corrected_times(detections: Detections, timing: Timing) -> Ints:
@@ -149,16 +145,25 @@ def corrected_times(detections: Detections, timing: Timing) -> Ints:
     return time_ps
 
 
-def _outcomes(detections: Detections, meaning: ChannelMap) -> Bytes:
+def _outcomes(detections: Detections, meaning: ChannelMap, flips: tuple[bool, bool]) -> Bytes:
     """Return 2 x basis + bit of every detection."""
     bit = np.array(meaning.bit, np.uint8)
     if detections.setting is not None:
-        return 2 * detections.setting + bit[detections.channel]
-    return (2 * np.array(meaning.basis, np.uint8) + bit)[detections.channel]
+        table = np.concatenate([bit ^ flips[0], 2 + (bit ^ flips[1])]).astype(np.uint8)
+        return table[detections.setting * np.uint8(bit.size) + detections.channel]
+    basis = np.array(meaning.basis, np.uint8)
+    return (2 * basis + (bit ^ np.array(flips, np.uint8)[basis])).astype(np.uint8)[detections.channel]
 
 
 def _gated(
-    time_ps: Ints, outcome: Bytes, channel: Bytes, meaning: ChannelMap, arm: Arm, source: PulsedSource, reach_ps: int
+    time_ps: Ints,
+    outcome: Bytes,
+    channel: Bytes,
+    meaning: ChannelMap,
+    arm: Arm,
+    source: PulsedSource,
+    reach_ps: int,
+    z_bits: tuple[int, int],
 ) -> tuple[Ints, Bytes]:
     """Return (nominal pulse time, outcome) of the clicks within reach of a pulse, or of a slot of a pulse."""
     period = period_ps(source)
@@ -173,49 +178,41 @@ def _gated(
     direct = np.array(meaning.basis, np.uint8)[channel] == 0
     last = np.where(direct, 1, 2)
     inside = (np.abs(time_ps - nominal_ps - slot * step_ps) <= reach_ps) & (slot >= 0) & (slot <= last)
-    by_time = (slot >= last).astype(np.uint8)
+    by_time = np.where(slot >= last, z_bits[1], z_bits[0]).astype(np.uint8)
     told = np.where(direct | (slot != 1), by_time, outcome)
     return nominal_ps[inside], told[inside]
 
 
 @numba.njit(cache=True)
-def _resolve(time_ps, outcome, reach_ps, double_random, cross_random, rng):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Reduce groups of clicks to one click or none; ``outcome`` is 2 x basis + bit."""
-    out_time = np.empty(time_ps.size, np.int64)
-    out = np.empty(time_ps.size, np.uint8)
-    size = 0
-    start = 0
+def _resolve(time_ps, outcome, reach_ps, double_random, cross_random, rng):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, C901, PLR0912
+    """Reduce groups of clicks to one click or none; return (time, basis, bit). ``outcome`` is 2 x basis + bit."""
+    kept_ps = np.empty(time_ps.size, np.int64)
+    basis, bit = np.empty(time_ps.size, np.uint8), np.empty(time_ps.size, np.uint8)
+    size = start = 0
     while start < time_ps.size:
-        seen = 1 << outcome[start]
-        end = start + 1
-        while end < time_ps.size and time_ps[end] - time_ps[end - 1] <= reach_ps:
-            seen |= 1 << outcome[end]
-            end += 1
         told = outcome[start]
+        end = start + 1
         keep = True
-        if end > start + 1 and seen & (seen - 1):
+        if end < time_ps.size and time_ps[end] - time_ps[start] <= reach_ps:
+            seen = 1 << told
+            while end < time_ps.size and time_ps[end] - time_ps[end - 1] <= reach_ps:
+                seen |= 1 << outcome[end]
+                end += 1
             if seen & 3 and seen & 12:
                 keep = cross_random
-                if rng.random() < 0.5:
-                    seen &= 3
-                else:
-                    seen &= 12
-            if seen in (3, 12):
+                seen &= 3 if rng.random() < 0.5 else 12  # noqa: PLR2004
+            if seen in {3, 12}:
                 keep = keep and double_random
-                told = np.uint8(rng.random() < 0.5)
-            else:
-                told = np.uint8(1 if seen in (2, 8) else 0)
-            if seen & 12:
-                told |= 2
+                seen &= 5 if rng.random() < 0.5 else 10  # noqa: PLR2004
+            told = 0
+            while not (seen >> told) & 1:
+                told += 1
         if keep:
-            out_time[size] = time_ps[start]
-            out[size] = told
+            kept_ps[size] = time_ps[start]
+            basis[size] = told >> 1
+            bit[size] = told & 1
             size += 1
         start = end
-    return out_time[:size], out[:size]
+    return kept_ps[:size], basis[:size], bit[:size]
 
 
-def gate_counts(arm: Arm) -> NDArray[np.int64]:
-    """Return in how many gates of a pulse a dark count means each outcome 2 x basis + bit, shape (4,)."""
-    table = modes(arm)
-    return np.bincount(2 * table.basis + table.bit, minlength=4)

@@ -8,11 +8,14 @@ import numpy as np
 from numpy.random import Generator
 
 from bellweave.blocks import Bytes, Ints
+from bellweave.photonics.modes import Modes
 from bellweave.photonics.params import Arm, Detector
+from bellweave.units import ps_to_s
 
 CHANNEL_BITS = 4
 """Up to 16 channels; leaves 59 bits for the time, 6 days in picoseconds."""
 
+_NEVER = np.iinfo(np.int64).max
 _MASK = (1 << CHANNEL_BITS) - 1
 
 
@@ -23,17 +26,45 @@ def pack(time_ps: Ints, channel: Ints | Bytes) -> Ints:
 
 def unpack(events: Ints) -> tuple[Ints, Bytes]:
     """Return (times, channels) of packed events."""
-    return events >> CHANNEL_BITS, (events & _MASK).astype(np.uint8)
+    time_ps: Ints
+    time_ps, channel = _unpack(events)
+    return time_ps, channel
 
 
-def dark_counts(detector: Detector, channels: int, block_ps: int, rng: Generator) -> Ints:
-    """Draw a block's dark counts of all channels, packed, unordered."""
-    count = rng.poisson(detector.dark_rate_hz * channels * block_ps * 1e-12)
-    if channels in {1, 2, 4, 8, 16}:  # one draw gives time and channel at once
-        drawn = rng.integers(0, block_ps * channels, count)
-        shift = channels.bit_length() - 1
-        return ((drawn >> shift) << CHANNEL_BITS) | (drawn & (channels - 1))
-    return pack(rng.integers(0, block_ps, count), rng.integers(0, channels, count))
+def photons(time_ps: Ints, mode: Ints, table: Modes, jitter_ps: int, rng: Generator) -> Ints:
+    """Return the events that photons cause, packed, unordered.
+
+    Args:
+        time_ps: Shape (n,), source time of each photon.
+        mode: Shape (n,), the mode it is seen in, -1 if it is lost.
+        table: The modes.
+        jitter_ps: Standard deviation of the clicks' times.
+        rng: Draws the jitter.
+    """
+    events: Ints = _photons(time_ps, mode, table.channel, table.offset_ps, float(jitter_ps), rng)
+    return events
+
+
+def with_dark_counts(events: Ints, detector: Detector, channels: int, block_ps: int, rng: Generator) -> Ints:
+    """Return the events together with a block's dark counts of all channels.
+
+    Args:
+        events: Packed; sorted in place.
+        detector: Its dark rate is that of each channel.
+        channels: Number of channels.
+        block_ps: Length of the block; dark counts come in [0, block).
+        rng: Draws them.
+
+    Returns:
+        Packed, sorted.
+    """
+    events.sort()
+    mean = detector.dark_rate_hz * channels * ps_to_s(block_ps)
+    if mean == 0.0:
+        return events
+    gaps = rng.standard_exponential(int(mean + 10.0 * mean**0.5) + 64)  # ten sigma more than needed
+    merged: Ints = _merged(events, gaps, channels, block_ps, block_ps / mean)
+    return merged
 
 
 def clicks(events: Ints, detector: Detector, channels: int, block_ps: int, rng: Generator) -> Ints:
@@ -71,7 +102,62 @@ def read_clock(time_ps: Ints, channel: Bytes, arm: Arm) -> Ints:
     return shown
 
 
-_NEVER = np.iinfo(np.int64).max
+@numba.njit(cache=True)
+def _unpack(events):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    time_ps, channel = np.empty(events.size, np.int64), np.empty(events.size, np.uint8)
+    for index in range(events.size):
+        time_ps[index] = events[index] >> CHANNEL_BITS
+        channel[index] = events[index] & _MASK
+    return time_ps, channel
+
+
+@numba.njit(cache=True)
+def _photons(time_ps, mode, channel, offset_ps, jitter_ps, rng):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    events = np.empty(time_ps.size, np.int64)
+    size = 0
+    for index in range(time_ps.size):
+        seen = mode[index]
+        if seen >= 0:
+            click = time_ps[index] + offset_ps[seen]
+            if jitter_ps > 0.0:
+                click += np.int64(np.rint(jitter_ps * rng.standard_normal()))
+            events[size] = (click << CHANNEL_BITS) | channel[seen]
+            size += 1
+    return events[:size]
+
+
+_STEP_BITS = 12
+"""Dark counts fall on steps of 2^-12 ps; what lies below a picosecond chooses the channel, evenly to 1 in 4,096."""
+
+
+@numba.njit(cache=True)
+def _merged(events, gaps, channels, block_ps, mean_gap_ps):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Merge with a Poisson process of these gaps, in units of its mean."""
+    merged = np.empty(events.size + gaps.size, np.int64)
+    scale = mean_gap_ps * (1 << _STEP_BITS)
+    mask = (1 << _STEP_BITS) - 1
+    size = taken = step = 0
+    following = events[0] if events.size else _NEVER
+    for index in range(gaps.size):
+        step += np.int64(scale * gaps[index])
+        now_ps = step >> _STEP_BITS
+        if now_ps >= block_ps:
+            break
+        event = (now_ps << CHANNEL_BITS) | (((step & mask) * channels) >> _STEP_BITS)
+        while following <= event:
+            merged[size] = following
+            size += 1
+            taken += 1
+            following = events[taken] if taken < events.size else _NEVER
+        merged[size] = event
+        size += 1
+    while taken < events.size:
+        merged[size] = events[taken]
+        size += 1
+        taken += 1
+    return merged[:size]
+
+
 
 
 @numba.njit(cache=True)

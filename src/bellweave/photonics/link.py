@@ -16,7 +16,7 @@ from numpy.random import Generator
 from bellweave.blocks import Bytes, Detections, Ints, Rounds
 from bellweave.photonics import detector, modulator, outcomes, source, states, theory
 from bellweave.photonics.checks import check_link
-from bellweave.photonics.params import Arm, OpticalLink, Polarisation
+from bellweave.photonics.params import Arm, OpticalLink, Polarisation, PulsedSource
 from bellweave.rng import stream
 from bellweave.units import s_to_ps
 
@@ -34,7 +34,7 @@ def tags(link: OpticalLink, seed: int, block: int) -> tuple[Detections, Detectio
     Raises:
         ScenarioError: If the link is impossible (:func:`check_link`).
     """
-    sampler = outcomes.sampler(link, _table_start_s(link, block))
+    sampler = outcomes.sampler(link, _start_s(link, block, matters=False))
     rng = stream(seed, "link", link.name, "block", block, "pairs")
     emitted = source.pairs(link.source, link.block_s, sampler.keep, rng)
     bases = {role: _Modulator(link, arm, role, seed, block) for role, arm in (("alice", link.alice), ("bob", link.bob))}
@@ -57,7 +57,7 @@ def coincidences(link: OpticalLink, seed: int, block: int) -> tuple[Rounds, Roun
         ScenarioError: If the link is impossible (:func:`check_link`).
     """
     rng = stream(seed, "link", link.name, "block", block, "coincidences")
-    mean, cumulative = _cells(msgspec.msgpack.encode(link), _block_start_s(link, block))
+    mean, cumulative = _cells(msgspec.msgpack.encode(link), _start_s(link, block, matters=link.cut is not None))
     count = int(rng.poisson(mean))
     cell = np.searchsorted(cumulative, rng.random(count), side="right").astype(np.uint8)
     ids = np.arange(count)
@@ -79,6 +79,8 @@ class _Modulator:
             self._analyser = analyser
             self._key = modulator.key(analyser, seed, link.name, role)
             self._start_ps = block * s_to_ps(link.block_s)
+            if isinstance(link.source, PulsedSource):  # modulators switch between two pulses, not during one
+                self._start_ps += round(source.period_ps(link.source) / 2.0)
 
     def at(self, time_ps: Ints) -> Bytes | None:
         """Return the basis at each source time, shape (n,)."""
@@ -91,19 +93,16 @@ class _Modulator:
 def _with_crosstalk(
     link: OpticalLink, arm: Arm, time_ps: Ints, mode: Ints, bases: _Modulator, rng: Generator
 ) -> tuple[Ints, Ints]:
-    """Return (source time, mode) of the photons seen, those strayed from the other arm among them.
+    """Return (source time, mode) of the photons, those strayed from the other arm among them.
 
     A strayed photon is taken as uncorrelated: its partner, on its own arm, is alone.
     """
-    seen = mode >= 0
-    time_ps, mode = time_ps[seen], mode[seen]
     if link.crosstalk == 0.0:
         return time_ps, mode
     rate_hz = link.source.emitted_pair_rate_hz * link.crosstalk * arm.transmission
     strayed_ps = source.times(link.source, link.block_s, rate_hz, rng)
     strayed = outcomes.uncorrelated(arm, bases.at(strayed_ps), strayed_ps.size, rng)
-    hit = strayed >= 0
-    return np.concatenate([time_ps, strayed_ps[hit]]), np.concatenate([mode, strayed[hit]])
+    return np.concatenate([time_ps, strayed_ps]), np.concatenate([mode, strayed])
 
 
 def _uncut(link: OpticalLink, role: str, block: int, time_ps: Ints, mode: Ints) -> tuple[Ints, Ints]:
@@ -122,18 +121,10 @@ def _detections(
     node, block_ps = arm.node, s_to_ps(link.block_s)
     channels = node.analyser.channels
     table = outcomes.arm_modes(arm)
-    if bool(table.offset_ps.any()):
-        time_ps = time_ps + table.offset_ps[mode]
-    if node.detector.jitter_ps:
-        time_ps = time_ps + np.rint(rng.standard_normal(time_ps.size) * node.detector.jitter_ps).astype(np.int64)
-    events = np.concatenate(
-        [
-            detector.pack(time_ps, table.channel[mode]),
-            detector.dark_counts(node.detector, channels, block_ps, rng),
-        ]
-    )
-    events.sort()
-    clicked_ps, channel = detector.unpack(detector.clicks(events, node.detector, channels, block_ps, rng))
+    events = detector.photons(time_ps, mode, table, node.detector.jitter_ps, rng)
+    events = detector.with_dark_counts(events, node.detector, channels, block_ps, rng)
+    events = detector.clicks(events, node.detector, channels, block_ps, rng)
+    clicked_ps, channel = detector.unpack(events)
     setting = bases.at(clicked_ps)
     shown_ps = detector.read_clock(clicked_ps, channel, arm)
     if any(node.clock.channel_delay_ps):
@@ -144,13 +135,9 @@ def _detections(
     return Detections(shown_ps, channel, duration_ps, channels, setting)
 
 
-def _block_start_s(link: OpticalLink, block: int) -> float:
-    return block * link.block_s
-
-
-def _table_start_s(link: OpticalLink, block: int) -> float:
-    """Return the block's start where it matters, else 0: the table of a link without drift is computed once."""
-    return _block_start_s(link, block) if states.drifts(link) else 0.0
+def _start_s(link: OpticalLink, block: int, *, matters: bool) -> float:
+    """Return the block's start where it matters, else 0: what is the same in all blocks is computed once."""
+    return block * link.block_s if matters or states.drifts(link) else 0.0
 
 
 @lru_cache(maxsize=256)

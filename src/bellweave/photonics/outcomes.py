@@ -12,7 +12,6 @@ import msgspec
 import numba
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from bellweave.bell import Reals
 from bellweave.blocks import Bytes, Ints
@@ -85,29 +84,25 @@ class Sampler:
     _link: OpticalLink
     _modes: tuple[Modes, Modes]
     _tables: Reals
-    _cumulative: Reals
+    _chances: "Chances"
 
     def draw(
         self, pairs: Pairs, alice_setting: Bytes | None, bob_setting: Bytes | None, rng: Generator
     ) -> tuple[Ints, Ints]:
         """Return the modes of Alice's and of Bob's photons, each shape (n,), int64, -1 for a lost photon."""
-        block_ps = s_to_ps(self._link.block_s)
-        piece = np.zeros(pairs.time_ps.size, np.int64)
+        piece = np.zeros(0, np.int64)
         if self._tables.shape[0] > 1:
-            piece = np.minimum(pairs.time_ps * self._tables.shape[0] // block_ps, self._tables.shape[0] - 1)
-        settings = [
-            np.zeros(piece.size, np.int64) if setting is None else setting for setting in (alice_setting, bob_setting)
-        ]
-        settings_a, settings_b = (table.weight.shape[0] for table in self._modes)
-        row = (piece * settings_a + settings[0]) * settings_b + settings[1]
-        uniform = rng.random(row.size)
-        category = _pick(self._cumulative, row, uniform)
+            piece = pairs.time_ps * self._tables.shape[0] // s_to_ps(self._link.block_s)
+        row = piece
+        for setting, modes_ in ((alice_setting, self._modes[0]), (bob_setting, self._modes[1])):
+            if setting is not None:
+                row = (row * modes_.weight.shape[0] if row.size else 0) + setting.astype(np.int64)
+        uniform = rng.random(pairs.time_ps.size)
+        category = self._chances.pick(row, uniform)
         if pairs.pulse is not None:
-            self._bunch(category, pairs.pulse, piece, settings, uniform, rng)
-        width = self._modes[1].basis.size + 1
-        alice, bob = category // width, category % width
-        alice[alice == self._modes[0].basis.size] = -1
-        bob[bob == width - 1] = -1
+            self._bunch(category, pairs.pulse, piece, (alice_setting, bob_setting), uniform, rng)
+        alice: Ints
+        alice, bob = _split(category, self._modes[0].basis.size, self._modes[1].basis.size)
         return alice, bob
 
     def _bunch(
@@ -115,23 +110,56 @@ class Sampler:
         category: Ints,
         pulse: Ints,
         piece: Ints,
-        settings: list[NDArray[np.integer]],
+        settings: tuple[Bytes | None, Bytes | None],
         uniform: Reals,
         rng: Generator,
     ) -> None:
         """Draw again where a pulse has several pairs; a single one has no direction to share."""
-        number = np.bincount(pulse) if pulse.size else np.zeros(0, np.int64)
+        number = np.bincount(pulse)
         several = np.flatnonzero(number[pulse] > 1)
-        if several.size == 0:
-            return
         height, angle = rng.uniform(-1.0, 1.0, number.size), rng.uniform(0.0, 2.0 * np.pi, number.size)
         direction = np.stack([height, np.sqrt(1.0 - height**2) * np.cos(angle)], axis=1)[pulse[several]]
-        shares = self._shares(bunched(self._tables[piece[several]], direction))
-        own = shares[np.arange(several.size), settings[0][several], settings[1][several]]
-        category[several] = _pick(own.reshape(several.size, -1), np.arange(several.size), uniform[several])
+        for start in range(0, several.size, _CHUNK):
+            part = several[start : start + _CHUNK]
+            table = self._tables[piece[part]] if piece.size else self._tables[:1]
+            shares = _cumulated(
+                bunched(table, direction[start : start + _CHUNK]), *self._modes, self._link, self.keep
+            )
+            own_a, own_b = (0 if setting is None else setting[part] for setting in settings)
+            own = shares[np.arange(part.size), own_a, own_b]
+            category[part] = np.minimum((own <= uniform[part, np.newaxis]).sum(axis=1), own.shape[1] - 1)
 
-    def _shares(self, tables: Reals) -> Reals:
-        return _cumulated(tables, *self._modes, self._link, self.keep)
+
+_CHUNK = 4096
+"""Pairs of crowded pulses whose distributions are held at a time: memory stays flat."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chances:
+    """Discrete distributions, drawn from by inversion with a guide table.
+
+    Attributes:
+        cumulative: Shape (rows, categories), the last entry of a row is 1.
+        guide: Shape (rows, guide steps): where to start looking.
+    """
+
+    cumulative: Reals
+    guide: Ints
+
+    def pick(self, row: Ints, uniform: Reals) -> Ints:
+        """Return a category for each number in [0, 1); ``row`` is of the same shape, or empty where there is one row."""
+        picked: Ints = _pick(self.cumulative, self.guide, row, uniform)
+        return picked
+
+
+_GUIDE_STEPS = 64
+
+
+def chances(cumulative: Reals) -> Chances:
+    """Return the distributions with their guide."""
+    steps = np.arange(_GUIDE_STEPS) / _GUIDE_STEPS
+    guide = np.stack([np.searchsorted(row, steps, side="right") for row in cumulative])
+    return Chances(cumulative, guide.astype(np.int64))
 
 
 def sampler(link: OpticalLink, start_s: float) -> Sampler:
@@ -152,8 +180,7 @@ def _sampler(encoded: bytes, start_s: float) -> Sampler:
     keep = alice_seen + bob_seen - alice_seen * bob_seen
     tables = states.tables(link, start_s)
     cumulative = _cumulated(tables, alice, bob, link, keep)
-    rows = cumulative.shape[0] * cumulative.shape[1] * cumulative.shape[2]
-    return Sampler(keep, link, (alice, bob), tables, cumulative.reshape(rows, -1))
+    return Sampler(keep, link, (alice, bob), tables, chances(cumulative.reshape(-1, cumulative.shape[-1])))
 
 
 def reach(link: OpticalLink, arm: Arm) -> float:
@@ -184,24 +211,36 @@ def uncorrelated(arm: Arm, setting: Bytes | None, count: int, rng: Generator) ->
     """Return the modes in which unpolarised photons at the analyser are seen, shape (count,), -1 for lost ones."""
     table = arm_modes(arm)
     cumulative = np.concatenate([np.cumsum(0.5 * table.weight, axis=1), np.ones((table.weight.shape[0], 1))], axis=1)
-    row = np.zeros(count, np.int64) if setting is None else setting.astype(np.int64)
-    drawn = _pick(cumulative, row, rng.random(count))
+    row = np.zeros(0, np.int64) if setting is None else setting.astype(np.int64)
+    drawn = chances(cumulative).pick(row, rng.random(count))
     drawn[drawn == table.basis.size] = -1
     return drawn
 
 
 @numba.njit(cache=True)
-def _pick(cumulative, row, uniform):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _pick(cumulative, guide, row, uniform):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Return for each draw the first category whose cumulative probability exceeds it."""
     picked = np.empty(uniform.size, np.int64)
-    last = cumulative.shape[1] - 1
+    steps = guide.shape[1]
     for index in range(uniform.size):
-        low, high = 0, last
-        while low < high:
-            middle = (low + high) >> 1
-            if cumulative[row[index], middle] > uniform[index]:
-                high = middle
-            else:
-                low = middle + 1
-        picked[index] = low
+        number = uniform[index]
+        own = row[index] if row.size else 0
+        category = guide[own, int(number * steps)]
+        while cumulative[own, category] <= number:
+            category += 1
+        picked[index] = category
     return picked
+
+
+@numba.njit(cache=True)
+def _split(category, lost_a, lost_b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Return (Alice's modes, Bob's modes) of categories, -1 for lost."""
+    alice, bob = np.empty(category.size, np.int64), np.empty(category.size, np.int64)
+    mode_a, mode_b = np.arange(lost_a + 1), np.arange(lost_b + 1)
+    mode_a[lost_a], mode_b[lost_b] = -1, -1
+    table_a, table_b = np.repeat(mode_a, lost_b + 1), np.empty((lost_a + 1) * (lost_b + 1), np.int64)
+    for start in range(lost_a + 1):
+        table_b[start * (lost_b + 1) : (start + 1) * (lost_b + 1)] = mode_b
+    for index in range(category.size):
+        alice[index], bob[index] = table_a[category[index]], table_b[category[index]]
+    return alice, bob

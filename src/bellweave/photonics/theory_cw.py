@@ -12,7 +12,7 @@ import numpy as np
 
 from bellweave.bell import Reals
 from bellweave.photonics.outcomes import categories
-from bellweave.photonics.params import Arm, OpticalLink
+from bellweave.photonics.params import Arm, OpticalLink, Polarisation
 from bellweave.photonics.theory_arms import ArmRates, within
 
 
@@ -40,6 +40,7 @@ def cells_hz(link: OpticalLink, table: Reals, alice: ArmRates, bob: ArmRates, sh
     half_s = (link.window_ps // 2) * 1e-12
     alice_matrix, alice_hz = _resolved(link.alice, alice_hz, alice.share, half_s)
     bob_matrix, bob_hz = _resolved(link.bob, bob_hz, bob.share, half_s)
+    alice_matrix, bob_matrix = _late(link, link.alice, alice) @ alice_matrix, _late(link, link.bob, bob) @ bob_matrix
     true_hz = alice_matrix.T @ true_hz @ bob_matrix
     window_s = (link.window_ps + 1) * 1e-12
     return true_hz, _accidentals(true_hz, alice_hz, bob_hz, shares, window_s)
@@ -72,6 +73,24 @@ def _outcome_rates(link: OpticalLink, table: Reals, side: int, arm: ArmRates) ->
     for setting in range(arm.share.size):
         np.add.at(rates[setting], _outcome(arm), photon_hz[setting] + noise_hz[setting])
     return rates
+
+
+def _late(link: OpticalLink, arm: Arm, rates: ArmRates) -> Reals:
+    """Return the chance that jitter moves a click of the row's outcome into a slot with the column's setting, shape (4, 4)."""
+    analyser = arm.node.analyser
+    matrix = np.eye(4)
+    if isinstance(analyser, Polarisation) and rates.share.size > 1:
+        jitters_ps = [end.node.detector.jitter_ps for end in (link.alice, link.bob)]
+        crossing = arm.node.detector.jitter_ps * math.sqrt(2.0 / math.pi) / analyser.slot_ps
+        if analyser.basis_choice == "keyed" and any(jitters_ps):  # two clicks that cross together still agree
+            crossing *= math.hypot(*jitters_ps) / sum(jitters_ps)
+        crossing = min(1.0, crossing)
+        for basis in (0, 1):
+            moved = crossing * rates.share[1 - basis]
+            for bit in (0, 1):
+                matrix[2 * basis + bit, 2 * basis + bit] -= moved
+                matrix[2 * basis + bit, 2 * (1 - basis) + bit] += moved
+    return matrix
 
 
 def _resolved(arm: Arm, rates_hz: Reals, share: Reals, half_s: float) -> tuple[Reals, Reals]:
