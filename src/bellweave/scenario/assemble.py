@@ -93,12 +93,12 @@ def _crosstalk(scenario: Scenario, link: Link) -> float:
 
 
 def _path_of(inner: str, path: str, link: Link) -> str:
-    """Turn a path inside an optical link (``bob.node.detector``) into one of the scenario (``node.bob.detector``)."""
-    for end, name in (("alice", link.alice), ("bob", link.bob)):
-        if inner.startswith(f"{end}.node"):
-            return f"node.{name}{inner.removeprefix(f'{end}.node')}"
-    if inner.startswith("source"):
-        return f"source.{link.source}{inner.removeprefix('source')}"
+    """Turn a path inside an optical link (``link.NAME.bob.detector``) into one of the file (``node.bob.detector``)."""
+    inner = inner.removeprefix(f"{path}.")
+    tables = {"alice": f"node.{link.alice}", "bob": f"node.{link.bob}", "source": f"source.{link.source}"}
+    for end, table in tables.items():
+        if inner == end or inner.startswith(f"{end}."):
+            return table + inner.removeprefix(end)
     return f"{path}.{inner}" if inner else path
 
 

@@ -14,9 +14,10 @@ from bellweave.distill import session
 from bellweave.distill.messages import KINDS as DISTILL_KINDS
 from bellweave.distill.session import Context, Outcome
 from bellweave.errors import ProtocolError
-from bellweave.photonics import analyser, coincidence, link, security
+from bellweave.photonics import analyser, calibration, coincidence, link, security
+from bellweave.photonics.analyser import ChannelMap
 from bellweave.photonics.messages import KINDS as PHOTONICS_KINDS
-from bellweave.photonics.params import OpticalLink
+from bellweave.photonics.params import Arm, OpticalLink, Polarisation
 from bellweave.results.records import BlockRecord
 from bellweave.scenario.schema import Scenario
 from bellweave.sim.classical import converse
@@ -50,17 +51,19 @@ def distil_block(scenario: Scenario, optical: OpticalLink, block: int) -> Distil
         mint=scenario.kms.mint,
         assumptions=security.assumptions(optical),
     )
+    sacrificed = 0
+    singles: tuple[int | None, int | None] = (None, None)
     if scenario.run.level == "tags":
         seen = link.tags(optical, seed, block)
-        singles: tuple[int | None, int | None] = (len(seen[0]), len(seen[1]))
-        alice, bob = converse(
+        singles = (len(seen[0]), len(seen[1]))
+        (alice, hers), (bob, his) = converse(
             _alice_from_tags(seen[0], scenario, optical, context),
             _bob_from_tags(seen[1], scenario, optical, context),
             CODEC,
         )
+        sacrificed = hers + his
     else:
         rounds = link.coincidences(optical, seed, block)
-        singles = (None, None)
         alice, bob = converse(
             session.alice(rounds[0], scenario.distill, context, _entropy(scenario, context, "alice")),
             session.bob(rounds[1], scenario.distill, context, _entropy(scenario, context, "bob")),
@@ -68,30 +71,51 @@ def distil_block(scenario: Scenario, optical: OpticalLink, block: int) -> Distil
         )
     if alice.block is not None and (bob.block is None or not alice.block.agrees_with(bob.block)):
         raise ProtocolError(f"{context.block_id}: the two ends hold different keys")
-    return Distilled(_record(context, block, seed, singles, alice), alice.block, bob.block)
+    return Distilled(_record(context, block, seed, singles, sacrificed, alice), alice.block, bob.block)
 
 
-def _alice_from_tags(seen: Detections, scenario: Scenario, optical: OpticalLink, context: Context) -> Dialogue[Outcome]:
+Ended = tuple[Outcome, int]
+"""How a role ends: its outcome, and how many of its detections calibration disclosed."""
+
+
+def _alice_from_tags(seen: Detections, scenario: Scenario, optical: OpticalLink, context: Context) -> Dialogue[Ended]:
     """Alice's way from her own time tags to a secret block."""
-    own = analyser.clicks(
-        seen, optical.alice, optical.source, optical.window_ps, _stream(scenario, context, "alice", "clicks")
-    )
-    rounds = yield from coincidence.alice(own, optical.window_ps)
-    return (yield from session.alice(rounds, scenario.distill, context, _entropy(scenario, context, "alice")))
+    arm, timing, window_ps, sacrificed = optical.alice, None, optical.window_ps, 0
+    if optical.calibration is not None:
+        roles = _roles(arm, (False, False))
+        known = analyser.known_timing(arm)
+        found = yield from calibration.alice(seen, optical.calibration, window_ps, roles, timing=known)
+        timing, window_ps, sacrificed = found.timing, found.window_ps, found.sacrificed
+        seen = found.remainder(seen)
+    draw = _stream(scenario, context, "alice", "clicks")
+    own = analyser.clicks(seen, arm, optical.source, window_ps, draw, timing=timing)
+    rounds = yield from coincidence.alice(own, window_ps)
+    entropy = _entropy(scenario, context, "alice")
+    return (yield from session.alice(rounds, scenario.distill, context, entropy)), sacrificed
 
 
-def _bob_from_tags(seen: Detections, scenario: Scenario, optical: OpticalLink, context: Context) -> Dialogue[Outcome]:
+def _bob_from_tags(seen: Detections, scenario: Scenario, optical: OpticalLink, context: Context) -> Dialogue[Ended]:
     """Bob's way from his own time tags to a secret block; he inverts bits where the state is anti-correlated."""
-    own = analyser.clicks(
-        seen,
-        optical.bob,
-        optical.source,
-        optical.window_ps,
-        _stream(scenario, context, "bob", "clicks"),
-        flips=link.bob_flips(optical),
-    )
+    arm, timing, window_ps, sacrificed = optical.bob, None, optical.window_ps, 0
+    flips = link.bob_flips(optical)
+    if optical.calibration is not None:
+        found = yield from calibration.bob(seen, optical.calibration, _roles(arm, flips))
+        timing, window_ps, sacrificed = found.timing, found.window_ps, found.sacrificed
+        seen = found.remainder(seen)
+    draw = _stream(scenario, context, "bob", "clicks")
+    own = analyser.clicks(seen, arm, optical.source, window_ps, draw, timing=timing, flips=flips)
     rounds = yield from coincidence.bob(own)
-    return (yield from session.bob(rounds, scenario.distill, context, _entropy(scenario, context, "bob")))
+    entropy = _entropy(scenario, context, "bob")
+    return (yield from session.bob(rounds, scenario.distill, context, entropy)), sacrificed
+
+
+def _roles(arm: Arm, flips: tuple[bool, bool]) -> ChannelMap | None:
+    """Return what each detector measures, for calibration; None where a modulator decides that."""
+    own_analyser = arm.node.analyser
+    if not isinstance(own_analyser, Polarisation) or own_analyser.basis_choice != "passive":
+        return None
+    own = analyser.standard_map(own_analyser)
+    return ChannelMap(own.basis, tuple(bit ^ flips[basis] for basis, bit in zip(own.basis, own.bit, strict=True)))
 
 
 def _stream(scenario: Scenario, context: Context, *name: str) -> Generator:
@@ -103,7 +127,7 @@ def _entropy(scenario: Scenario, context: Context, role: Role) -> Generator:
 
 
 def _record(
-    context: Context, block: int, seed: int, singles: tuple[int | None, int | None], outcome: Outcome
+    context: Context, block: int, seed: int, singles: tuple[int | None, int | None], sacrificed: int, outcome: Outcome
 ) -> BlockRecord:
     return BlockRecord(
         link=context.link,
@@ -114,7 +138,7 @@ def _record(
         end_s=context.end_s,
         singles_alice=singles[0],
         singles_bob=singles[1],
-        sacrificed=0,
+        sacrificed=sacrificed,
         ledger=outcome.ledger,
         estimate=outcome.estimate,
         corrections=outcome.corrections,
