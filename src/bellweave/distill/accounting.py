@@ -2,13 +2,13 @@
 
 =================  ====================================================================================================
 ``paper``          n - disclosed - ceil(2 sqrt(2) Q n) - margin: the BBBSS92 estimate, as the data-centre paper removes
-``as-printed``     n - disclosed - what a paper prints as removed; shown where a scenario gives it, never minted
-``shor-preskill``  n_z (1 - h(e_x)) + n_x (1 - h(e_z)) - disclosed: asymptotic; phase errors as the other basis
+``as-printed``     n - disclosed - what a paper prints as removed; if a scenario gives it; never minted
+``shor-preskill``  n_z (1 - h(e_x)) + n_x (1 - h(e_z)) - disclosed: asymptotic, each basis by the errors of the other
 ``individual``     n - n log2(1 + 4Q - 4Q^2) - disclosed: asymptotic, attacks on single ideal signals
 ``provable``       finite key at ``epsilon`` (:mod:`bellweave.distill.finite_key`)
 =================  ====================================================================================================
 
-n counts the bits that were corrected, "disclosed" all bits about them in the ledger, the tag included. Q is the sample's.
+n counts the corrected bits, "disclosed" all that the ledger holds about them, the tag included. Q is of the sample.
 """
 
 import math

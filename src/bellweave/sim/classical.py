@@ -159,8 +159,8 @@ class _Line(Generic[A, B]):
 
     @property
     def busy(self) -> bool:
-        """Whether anything is under way."""
-        return bool(self._under_way)
+        """Whether anything is under way to a role that has not ended."""
+        return bool(self._under_way) and not (self._alice.has_ended() and self._bob.has_ended())
 
     @property
     def due_s(self) -> float:

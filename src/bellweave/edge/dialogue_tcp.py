@@ -1,0 +1,159 @@
+"""Dialogues over a stream: TCP, or TLS when an ``SSLContext`` is given.
+
+Grammar: a conversation is a sequence of frames each way, and ends with an empty one. A frame is four bytes, the length
+of what follows as a big-endian number, and then one message. An empty frame says that the sender's role has ended: in
+order, unless an ``Abort`` came before it. A stream that stops without one was cut. After both empty frames the stream can
+carry the next conversation.
+
+A role meets the troubles of the line as ``Damaged``: it tells its peer, as far as the line still does, and raises
+:class:`~bellweave.errors.ProtocolError`. After an error the stream is of no further use.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from ssl import SSLContext
+from typing import TypeVar
+
+from bellweave.dialogue import Abort, Closed, Codec, Damaged, Dialogue, Message, encode
+
+T = TypeVar("T")
+
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+"""Longest frame. The longest message is the seed of privacy amplification, 12.5 MB for 10^8 bits: a block of days."""
+
+_END = bytes(4)
+
+
+async def run(
+    dialogue: Dialogue[T], reader: asyncio.StreamReader, writer: asyncio.StreamWriter, codec: Codec, timeout_s: float
+) -> T:
+    """Run one role over the stream, its peer at the other end, and return what it returns.
+
+    Args:
+        dialogue: The role.
+        reader: From the peer.
+        writer: To the peer; stays open.
+        codec: Decodes the messages of both.
+        timeout_s: Longest silence of the peer while the role waits, > 0.
+
+    Raises:
+        ProtocolError: The peer broke the protocol or aborted, the line was cut, or the peer was silent for too long.
+    """
+    incoming: Message | None = None
+    peer_has_ended = False
+    try:
+        while True:
+            outgoing = dialogue.send(incoming)
+            if outgoing is None:
+                await _drain(writer)
+                incoming = await _receive(reader, codec, timeout_s)
+                peer_has_ended |= isinstance(incoming, Closed)
+            else:
+                _send(writer, encode(outgoing))
+                incoming = None
+    except StopIteration as end:
+        writer.write(_END)
+        await _drain(writer)
+        if not peer_has_ended:
+            await _wait_for_end(reader, timeout_s)
+        result: T = end.value
+        return result
+    except BaseException as error:
+        # A role says Abort before it raises; of two, the peer only hears the first.
+        _send(writer, encode(Abort(reason=f"the peer's role failed: {type(error).__name__}")))
+        writer.write(_END)
+        await _drain(writer)
+        raise
+    finally:
+        dialogue.close()
+
+
+async def connect(
+    host: str, port: int, *, ssl: SSLContext | None = None, timeout_s: float = 10.0
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a stream to a peer that listens.
+
+    Raises:
+        OSError: If nobody does; TimeoutError, one of its kind, after ``timeout_s``.
+    """
+    async with asyncio.timeout(timeout_s):
+        return await asyncio.open_connection(host, port, ssl=ssl)
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    handle: Handler, host: str = "127.0.0.1", port: int = 0, *, ssl: SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Listen inside the ``async with`` and hand each stream to ``handle``; gives the port, a free one for 0.
+
+    A stream is closed when its handler returns.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handle(reader, writer)
+        finally:
+            await close(writer)
+
+    server = await asyncio.start_server(serve, host, port, ssl=ssl)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    """Close a stream, whatever state it is in."""
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    if len(data) > MAX_FRAME_BYTES:
+        raise ValueError(f"a message of {len(data)} bytes is longer than a frame, {MAX_FRAME_BYTES}")
+    writer.write(len(data).to_bytes(4, "big") + data)
+
+
+async def _drain(writer: asyncio.StreamWriter) -> None:
+    """Let the stream take what was written; if it is broken, the next read will say so."""
+    with contextlib.suppress(OSError):
+        await writer.drain()
+
+
+async def _receive(reader: asyncio.StreamReader, codec: Codec, timeout_s: float) -> Message:
+    """Return the next message, or what the role gets to know instead of one."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            data = await _read_frame(reader)
+    except TimeoutError:
+        return Damaged(problem=f"nothing came for {timeout_s} s")
+    except (asyncio.IncompleteReadError, OSError) as error:
+        return Damaged(problem=f"the line was cut ({type(error).__name__})")
+    except _FrameTooLongError as error:
+        return Damaged(problem=str(error))
+    return codec.decode(data) if data else Closed()
+
+
+async def _read_frame(reader: asyncio.StreamReader) -> bytes:
+    length = int.from_bytes(await reader.readexactly(4), "big")
+    if length > MAX_FRAME_BYTES:
+        raise _FrameTooLongError(f"a frame of {length} bytes, the limit is {MAX_FRAME_BYTES}")
+    return await reader.readexactly(length)
+
+
+async def _wait_for_end(reader: asyncio.StreamReader, timeout_s: float) -> None:
+    """Read away what the peer still says, up to its own end, so that the next conversation starts afresh.
+
+    The role has its result: nothing that comes now can change it, as in the other drivers.
+    """
+    with contextlib.suppress(asyncio.IncompleteReadError, OSError, _FrameTooLongError):
+        async with asyncio.timeout(timeout_s):
+            while await _read_frame(reader):
+                pass
+
+
+class _FrameTooLongError(Exception):
+    """A frame announces more than :data:`MAX_FRAME_BYTES`."""

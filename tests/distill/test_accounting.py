@@ -1,0 +1,104 @@
+"""The accountings side by side, by hand."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bellweave.distill import accounting, theory
+from bellweave.distill.ledger import Estimate, Ledger
+from bellweave.distill.params import Distillation
+
+P2P = Ledger(matched=2441, sifted_z=1221, sifted_x=1220, sample=609, top=297, bisection=399, tag=0)
+P2P_SAMPLE = Estimate(sample_z=305, sample_x=304, errors_z=20, errors_x=19)
+LONG = Ledger(matched=100_000, sifted_z=50_000, sifted_x=50_000, sample=30_000, top=15_000, tag=50)
+LONG_SAMPLE = Estimate(sample_z=15_000, sample_x=15_000, errors_z=300, errors_x=300)
+
+
+def test_the_printed_removal_of_the_papers_row_closes_with_both_kinds_of_parities():
+    """Facts page, section 8, reading A: 1832 - 399 - 297 - 340 = 796."""
+    lengths = accounting.lengths(P2P, P2P_SAMPLE, Distillation(printed_removal_bits=340))
+
+    assert lengths["as-printed"] == 796
+    qber = 39 / 609
+    assert lengths["paper"] == 1832 - 696 - math.ceil(2 * math.sqrt(2) * qber * 1832) - 8
+    assert lengths["individual"] == 1832 - 696 - math.ceil(theory.individual_attacks(1832, qber))
+    assert lengths["provable"] < 0
+
+
+def test_no_printed_removal_no_such_accounting():
+    assert list(accounting.lengths(P2P, P2P_SAMPLE, Distillation())) == [
+        "paper",
+        "shor-preskill",
+        "individual",
+        "provable",
+    ]
+
+
+def test_shor_preskill_bounds_each_basis_by_the_errors_of_the_other():
+    sample = Estimate(sample_z=300, sample_x=309, errors_z=30, errors_x=0)
+    lengths = accounting.lengths(P2P, sample, Distillation())
+
+    assert lengths["shor-preskill"] == 1832 - 696 - math.ceil((1220 - 309) * theory.binary_entropy(0.1))
+
+
+def test_a_basis_whose_phase_errors_were_never_seen_gives_nothing():
+    lone = Ledger(matched=1000, sifted_z=1000, sample=250, top=100)
+    lengths = accounting.lengths(lone, Estimate(sample_z=250), Distillation())
+
+    assert lengths["shor-preskill"] == -100
+    assert lengths["provable"] <= 0
+
+
+def test_the_default_threshold_is_the_limit_and_a_lower_one_gives_more():
+    at_limit = accounting.lengths(LONG, LONG_SAMPLE, Distillation())["provable"]
+    preset = accounting.lengths(LONG, LONG_SAMPLE, Distillation(qber_threshold=0.03))["provable"]
+
+    assert at_limit < preset
+    assert 70_000 * (1 - theory.binary_entropy(0.03)) - 15_050 > preset > 30_000
+    assert (
+        preset
+        == accounting.lengths(LONG, Estimate(sample_z=15_000, sample_x=15_000), Distillation(qber_threshold=0.03))[
+            "provable"
+        ]
+    )
+
+
+def test_a_sample_above_the_threshold_proves_nothing():
+    assert accounting.lengths(LONG, LONG_SAMPLE, Distillation(qber_threshold=0.019))["provable"] <= 0
+
+
+def test_a_threshold_above_the_limit_is_the_limit():
+    params = Distillation(qber_limit=0.03, qber_threshold=0.1)
+
+    assert accounting.lengths(LONG, LONG_SAMPLE, params) == accounting.lengths(
+        LONG, LONG_SAMPLE, Distillation(qber_limit=0.03)
+    )
+
+
+def test_bases_far_from_even_contradict_the_proof():
+    """5 sigma of 100 000 fair choices is 1581 in the difference."""
+    params = Distillation(qber_threshold=0.03)
+    even = Ledger(matched=100_000, sifted_z=50_700, sifted_x=49_300, sample=30_000, top=15_000, tag=50)
+    uneven = Ledger(matched=100_000, sifted_z=51_000, sifted_x=49_000, sample=30_000, top=15_000, tag=50)
+
+    assert accounting.lengths(even, LONG_SAMPLE, params)["provable"] > 0
+    assert accounting.lengths(uneven, LONG_SAMPLE, params)["provable"] <= 0
+
+
+@given(
+    sample=st.integers(1, 500), errors=st.integers(0, 500), rest=st.integers(1, 3000), disclosed=st.integers(0, 3000)
+)
+def test_every_accounting_is_finite_and_below_what_is_left(sample, errors, rest, disclosed):
+    ledger = Ledger(matched=sample + rest, sifted_z=sample + rest, sample=sample, top=min(disclosed, rest))
+    lengths = accounting.lengths(ledger, Estimate(sample_z=sample, errors_z=min(errors, sample)), Distillation())
+
+    assert max(lengths.values()) <= ledger.left
+
+
+@pytest.mark.parametrize("bits", [0, 49])
+def test_a_tag_too_short_for_epsilon_proves_nothing(bits):
+    short = Ledger(matched=100_000, sifted_z=50_000, sifted_x=50_000, sample=30_000, top=15_000, tag=min(bits, 33))
+
+    assert accounting.lengths(short, LONG_SAMPLE, Distillation(qber_threshold=0.03))["provable"] <= 0

@@ -1,0 +1,207 @@
+"""Dialogues over real sockets: two coroutines, then two processes."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from bellweave.dialogue import Abort, Codec, Dialogue, Message, encode, receive, refuse, until_closed
+from bellweave.edge import dialogue_tcp
+from bellweave.errors import BellweaveError, PeerAborted, ProtocolError
+from bellweave.sim.classical import converse
+from bellweave.testing.pairs import DISTILLATION, Block
+
+pytestmark = pytest.mark.emu
+
+PEER = Path(__file__).parent / "distil_peer.py"
+
+
+class Word(Message, frozen=True):
+    text: str
+
+
+CODEC = Codec(Word)
+
+
+def asks(count: int) -> Dialogue[list[str]]:
+    heard = []
+    for number in range(count):
+        yield Word(text=f"question {number}")
+        heard.append((yield from receive(Word)).text)
+    return heard
+
+
+def answers(count: int) -> Dialogue[str]:
+    for _ in range(count):
+        yield Word(text=(yield from receive(Word)).text.upper())
+    yield from until_closed()
+    return "done"
+
+
+Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def against(role: Dialogue[object], raw: Raw, timeout_s: float = 2.0) -> object:
+    """Run a role against a peer that writes raw bytes; return its result or error."""
+
+    async def main() -> object:
+        async with dialogue_tcp.listening(raw) as port:
+            reader, writer = await dialogue_tcp.connect("127.0.0.1", port)
+            try:
+                return await dialogue_tcp.run(role, reader, writer, CODEC, timeout_s)
+            except BellweaveError as error:
+                return error
+            finally:
+                await dialogue_tcp.close(writer)
+
+    return asyncio.run(main())
+
+
+def together(alice: Dialogue[object], bob: Dialogue[object], codec: Codec) -> list[object]:
+    """Run both roles over one socket; return results or errors."""
+
+    async def main() -> list[object]:
+        ends: list[object] = []
+        done = asyncio.Event()
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                ends.append(await dialogue_tcp.run(bob, reader, writer, codec, 2.0))
+            except BellweaveError as error:
+                ends.append(error)
+            finally:
+                done.set()
+
+        async with dialogue_tcp.listening(handle) as port:
+            reader, writer = await dialogue_tcp.connect("127.0.0.1", port)
+            try:
+                ends.insert(0, await dialogue_tcp.run(alice, reader, writer, codec, 2.0))
+            except BellweaveError as error:
+                ends.insert(0, error)
+            await done.wait()
+            await dialogue_tcp.close(writer)
+        return ends
+
+    return asyncio.run(main())
+
+
+def test_each_role_returns_its_own_result():
+    assert together(asks(2), answers(2), CODEC) == [["QUESTION 0", "QUESTION 1"], "done"]
+
+
+def test_an_abort_is_told_from_an_orderly_end():
+    def strict() -> Dialogue[None]:
+        yield from receive(Word)
+        yield from refuse("no")
+
+    asked, refused = sorted(together(asks(1), strict(), CODEC), key=lambda end: type(end) is ProtocolError)
+
+    assert isinstance(asked, PeerAborted)
+    assert asked.reason == "no"
+    assert type(refused) is ProtocolError
+
+
+def test_a_peer_that_ended_early_is_noticed():
+    ends = together(asks(1), answers(2), CODEC)
+
+    assert ["QUESTION 0"] in ends
+    assert any("got Closed" in str(end) for end in ends)
+
+
+def test_a_stream_of_half_a_frame_is_a_protocol_error():
+    async def cut(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        data = encode(Word(text="never whole"))
+        writer.write(len(data).to_bytes(4, "big") + data[:5])
+
+    end = against(asks(1), cut)
+
+    assert isinstance(end, ProtocolError)
+    assert "the line was cut" in str(end)
+
+
+def test_a_stream_that_stops_between_frames_is_no_orderly_end():
+    async def gone(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.readexactly(4)
+
+    end = against(asks(1), gone)
+
+    assert isinstance(end, ProtocolError)
+    assert "the line was cut" in str(end)
+
+
+def test_silence_is_a_protocol_error_after_the_timeout():
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    end = against(asks(1), silent, timeout_s=0.05)
+
+    assert isinstance(end, ProtocolError)
+    assert "nothing came for 0.05 s" in str(end)
+
+
+def test_a_frame_longer_than_the_limit_is_not_read():
+    async def huge(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((dialogue_tcp.MAX_FRAME_BYTES + 1).to_bytes(4, "big"))
+        await reader.read()
+
+    end = against(asks(1), huge)
+
+    assert isinstance(end, ProtocolError)
+    assert "16777217 bytes" in str(end)
+
+
+def test_a_defect_in_a_role_rises_and_the_peer_is_told():
+    told: list[bytes] = []
+
+    def defect() -> Dialogue[None]:
+        yield Word(text="x")
+        raise ZeroDivisionError
+
+    async def listens(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        told.append(await reader.read())
+
+    with pytest.raises(ZeroDivisionError):
+        against(defect(), listens)
+    assert encode(Abort(reason="the peer's role failed: ZeroDivisionError")) in told[0]
+
+
+def test_a_message_longer_than_a_frame_is_a_defect_of_ours(monkeypatch):
+    monkeypatch.setattr(dialogue_tcp, "MAX_FRAME_BYTES", 5)
+
+    async def listens(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    with pytest.raises(ValueError, match="longer than a frame"):
+        against(asks(1), listens)
+
+
+def test_a_distillation_over_a_socket_gives_the_keys_of_memory():
+    block = Block(seed=8, count=1224, qber=0.04)
+
+    assert tuple(together(*block.roles(), DISTILLATION)) == converse(*block.roles(), DISTILLATION)
+
+
+def test_two_processes_distil_the_keys_of_memory_over_one_connection():
+    """Three blocks, the second one rejected, so that a stream survives a rejection."""
+    arguments = {"text": True, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, PEER, "bob", "0"], **arguments) as bob:
+        assert bob.stdout is not None
+        port = bob.stdout.readline().strip()
+        try:
+            alice = subprocess.run([sys.executable, PEER, "alice", port], **arguments, check=True, timeout=60)
+            his = bob.stdout.read()
+        finally:
+            bob.terminate()
+
+    sys.path.insert(0, str(PEER.parent))
+    try:
+        import distil_peer
+    finally:
+        sys.path.remove(str(PEER.parent))
+    expected = [converse(*block.roles(), DISTILLATION) for block in distil_peer.BLOCKS]
+    assert alice.stdout.splitlines() == [distil_peer.describe(hers) for hers, _ in expected]
+    assert his.splitlines() == [distil_peer.describe(theirs) for _, theirs in expected]
+    assert [hers.rejection for hers, _ in expected] == [None, "qber above limit", None]
