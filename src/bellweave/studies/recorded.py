@@ -35,8 +35,8 @@ CODEC = Codec(*PHOTONICS_KINDS, *DISTILL_KINDS)
 
 SLICE_SHARE = 0.06
 """Each of the two slices is this share of Bob's record. Of 5,000 sifted coincidences, the 600 in the slices tell a QBER
-of 4 % to 0.8 points and a delay to a tenth of a peak's width, enough for the window and the threshold; twice as much would
-cost more key than the better window gains."""
+of 4 % to 0.8 points and a delay to a tenth of a peak's width, enough for the window and the threshold; twice as much
+would cost more key than the better window gains."""
 
 START_WINDOW_PS = 2_000
 """How wide a correlation peak may be, and where the search for the window starts, if no window is given."""
@@ -104,6 +104,7 @@ class Party:
         recording: Its file.
         found: Echoes by channel.
         calibrated: Its calibration.
+        chose_window: Whether the window was chosen on the slices, or given.
         clicks: How many clicks it matched with.
         rounds: How many matched.
         params: As distilled, threshold filled in.
@@ -114,6 +115,7 @@ class Party:
     recording: Recording
     found: tuple[echoes.Echoes, ...]
     calibrated: Calibrated
+    chose_window: bool
     clicks: int
     rounds: int
     params: Distillation
@@ -157,7 +159,8 @@ def party(role: Role, recording: Recording, recipe: Recipe, entropy: Entropy) ->
     else:
         rounds = yield from coincidence.bob(clicks)
         outcome = yield from session.bob(rounds, params, context, entropy)
-    return Party(role, recording, found, calibrated, len(clicks), len(rounds), params, outcome)
+    chose = recipe.window_ps is None
+    return Party(role, recording, found, calibrated, chose, len(clicks), len(rounds), params, outcome)
 
 
 def distil(

@@ -47,7 +47,7 @@ def findings(both: Both) -> Findings:
         edges_ps=tuple(edges.tolist()),
         scan=tuple(_window(point) for point in evidence.scan),
         window_ps=chosen,
-        window_chosen=any(point.window_ps == chosen for point in evidence.scan),
+        window_chosen=alice.chose_window,
         slices=_window(next(point for point in evidence.scan if point.window_ps == chosen)),
         qber_threshold=bob.params.qber_threshold or bob.params.qber_limit,
         residual_ps=float(np.sqrt(sum(count * centre**2 for count, centre in fitted) / max(weight, 1))),
