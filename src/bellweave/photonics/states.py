@@ -1,7 +1,9 @@
 """What a pair's two photons have in common when they reach the analysers: the joint table of outcomes, noise included."""
 
 import math
+from functools import lru_cache
 
+import msgspec
 import numpy as np
 
 from bellweave import bell
@@ -10,6 +12,9 @@ from bellweave.photonics.params import Arm, Noise, OpticalLink, Source, TimeBin
 
 PHASE_STEP_RAD = 0.01
 """A drifting phase is held for as long as it moves by this much; the mean of its cosine is then right to 1e-5."""
+
+_EVEN = 1e-9
+"""A correlation closer to 0 than this is rounding, not a sign."""
 
 
 def source_state(source: Source) -> Complex:
@@ -51,14 +56,14 @@ def tables(link: OpticalLink, start_s: float) -> Reals:
     Returns:
         Shape (slices, 2, 2, 2, 2): ``P[slice, basis_a, basis_b, bit_a, bit_b]``, phases as in the middle of the slice.
     """
-    rho = arriving_state(link)
     count = slices(link)
-    middles_s = start_s + (np.arange(count) + 0.5) * link.block_s / count
-    if count == 1:
-        middles_s = np.array([start_s])
-    return np.stack(
-        [bell.joint_table(rho, _effects(link.alice, now_s), _effects(link.bob, now_s)) for now_s in middles_s.tolist()]
-    )
+    middle = 0.5 if drifts(link) else 0.0
+    return _tables(link, start_s + (np.arange(count) + middle) * link.block_s / count)
+
+
+def _tables(link: OpticalLink, now_s: Reals) -> Reals:
+    rho = arriving_state(link)
+    return np.stack([bell.joint_table(rho, _effects(link.alice, t), _effects(link.bob, t)) for t in now_s.tolist()])
 
 
 def drifts(link: OpticalLink) -> bool:
@@ -68,8 +73,14 @@ def drifts(link: OpticalLink) -> bool:
 
 def flips(link: OpticalLink) -> tuple[bool, bool]:
     """Return whether Bob must invert his bit in Z and in X: where the source and the phases at the start anti-correlate."""
-    correlation = bell.correlation(tables(link, 0.0)[0])
-    return bool(correlation[0, 0] < -1e-9), bool(correlation[1, 1] < -1e-9)
+    return _flips(msgspec.msgpack.encode(link))
+
+
+@lru_cache(maxsize=64)
+def _flips(encoded: bytes) -> tuple[bool, bool]:
+    link = msgspec.msgpack.decode(encoded, type=OpticalLink)
+    correlation = bell.correlation(_tables(link, np.zeros(1))[0])
+    return bool(correlation[0, 0] < -_EVEN), bool(correlation[1, 1] < -_EVEN)
 
 
 def _effects(arm: Arm, now_s: float) -> Complex:
