@@ -1,8 +1,8 @@
 """CPU time of whole distillations, both parties in memory, and what original Cascade discloses.
 
-Blocks of the data-centre paper: 2441 sifted bits at 6.4 % (P2P), 1224 at 5.8 % (DC). CPU time (`time.process_time`) is the
-median over many blocks; pin it to one core with `taskset -c 1`. Cascade's f is taken at the known error rate, exactly
-round(Q n) errors a frame, the tag excluded; the standard error stands beside it.
+Blocks of the data-centre paper: 2441 sifted bits at 6.4 % (P2P), 1224 at 5.8 % (DC). CPU time (`time.process_time`) is
+the median over many blocks; pin it to one core with `taskset -c 1`. Cascade's f is taken at the known error rate,
+exactly round(Q n) errors a frame, the tag excluded; the standard error stands beside it.
 
     python bench/distill.py           a table
     python bench/distill.py --json    one object {measure: {value, unit, target}}

@@ -31,19 +31,19 @@ def secret_block(**changes: object) -> SecretBlock:
 
 
 @given(bits=st.lists(st.integers(0, 1), max_size=100))
-def test_packing_is_undone_by_unpacking(bits):
+def test_packing_is_undone_by_unpacking(bits: list[int]) -> None:
     array = np.array(bits, np.uint8)
 
     assert unpack_bits(pack_bits(array), len(bits)).tolist() == bits
 
 
 @pytest.mark.parametrize(("data", "count"), [(b"", 1), (b"\0\0", 8), (b"\x01", 7), (b"\xff", 0)])
-def test_bytes_that_are_not_so_many_bits_are_refused(data, count):
+def test_bytes_that_are_not_so_many_bits_are_refused(data: bytes, count: int) -> None:
     with pytest.raises(ValueError):
         unpack_bits(data, count)
 
 
-def test_detections_must_be_in_order_and_of_known_channels():
+def test_detections_must_be_in_order_and_of_known_channels() -> None:
     good = Detections(np.array([1, 2, 2]), np.array([0, 1, 3], np.uint8), duration_ps=10)
     assert len(good) == 3
 
@@ -58,10 +58,10 @@ def test_detections_must_be_in_order_and_of_known_channels():
     with pytest.raises(ValueError, match="one length"):
         Detections(np.array([1, 2]), np.array([0], np.uint8), duration_ps=1)
     with pytest.raises(ValueError, match="setting must be uint8"):
-        Detections(np.array([1]), np.array([0], np.uint8), duration_ps=1, setting=np.array([0]))  # type: ignore[arg-type]
+        Detections(np.array([1]), np.array([0], np.uint8), duration_ps=1, setting=np.array([0]))
 
 
-def test_rounds_must_have_increasing_ids_and_binary_columns():
+def test_rounds_must_have_increasing_ids_and_binary_columns() -> None:
     zeros = np.zeros(2, np.uint8)
     assert len(Rounds(np.array([3, 5]), zeros, zeros)) == 2
 
@@ -75,7 +75,7 @@ def test_rounds_must_have_increasing_ids_and_binary_columns():
         Rounds(np.array([3, 5]), zeros, zeros, intensity=np.zeros(3, np.uint8))
 
 
-def test_a_secret_block_can_not_contradict_itself():
+def test_a_secret_block_can_not_contradict_itself() -> None:
     with pytest.raises(ValueError, match="need 2 bytes, not 1"):
         secret_block(bits=b"\0")
     with pytest.raises(ValueError, match="more than the block's 10 bits"):
@@ -86,13 +86,13 @@ def test_a_secret_block_can_not_contradict_itself():
         secret_block(end_s=-1.0)
 
 
-def test_blocks_agree_when_id_and_bits_do():
+def test_blocks_agree_when_id_and_bits_do() -> None:
     assert secret_block().agrees_with(secret_block(role="bob"))
     assert not secret_block().agrees_with(secret_block(bits=b"\xa5\x80"))
     assert not secret_block().agrees_with(secret_block(block_id="b2"))
 
 
-def test_no_record_shows_its_bits():
+def test_no_record_shows_its_bits() -> None:
     key = Key(
         key_id="k",
         bits=b"\xa5\xc3",
@@ -112,7 +112,7 @@ def test_no_record_shows_its_bits():
     assert "bit=" not in repr(rounds)
 
 
-def test_a_secret_block_survives_being_written_down():
+def test_a_secret_block_survives_being_written_down() -> None:
     block = secret_block()
 
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(block), type=SecretBlock) == block

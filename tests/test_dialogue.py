@@ -46,11 +46,11 @@ def outcome(role: Dialogue[object], *incoming: Message) -> tuple[list[Message | 
         return yielded, error
 
 
-def test_receive_returns_the_message_that_it_waits_for():
+def test_receive_returns_the_message_that_it_waits_for() -> None:
     assert outcome(receive(Number), Number(3)) == ([None], Number(3))
 
 
-def test_an_abort_raises_without_another_word():
+def test_an_abort_raises_without_another_word() -> None:
     yielded, error = outcome(receive(Number), Abort(reason="enough", rejection="too short"))
 
     assert yielded == [None]
@@ -59,7 +59,7 @@ def test_an_abort_raises_without_another_word():
 
 
 @pytest.mark.parametrize("wrong", [Text("x"), Closed(), Damaged(problem="torn")])
-def test_anything_else_is_refused_and_the_peer_is_told(wrong):
+def test_anything_else_is_refused_and_the_peer_is_told(wrong: Message) -> None:
     yielded, error = outcome(receive(Number), wrong)
 
     assert yielded[0] is None
@@ -69,7 +69,7 @@ def test_anything_else_is_refused_and_the_peer_is_told(wrong):
     assert yielded[1].rejection is None
 
 
-def test_refuse_and_reject_tell_the_peer_before_they_raise():
+def test_refuse_and_reject_tell_the_peer_before_they_raise() -> None:
     role = refuse("bad manners")
     assert next(role) == Abort(reason="bad manners")
     with pytest.raises(ProtocolError, match="bad manners"):
@@ -80,26 +80,26 @@ def test_refuse_and_reject_tell_the_peer_before_they_raise():
         next(role)
 
 
-def test_until_closed_takes_nothing_but_an_orderly_end():
+def test_until_closed_takes_nothing_but_an_orderly_end() -> None:
     assert outcome(until_closed(), Closed()) == ([None], None)
     assert isinstance(outcome(until_closed(), Number(1))[1], ProtocolError)
     assert isinstance(outcome(until_closed(), Abort(reason="x"))[1], PeerAborted)
 
 
 @given(value=st.integers(-(2**63), 2**63 - 1), text=st.text())
-def test_messages_survive_the_wire(value, text):
+def test_messages_survive_the_wire(value: int, text: str) -> None:
     assert CODEC.decode(encode(Number(value))) == Number(value)
     assert CODEC.decode(encode(Text(text))) == Text(text)
 
 
 @given(data=st.binary(max_size=60))
-def test_bytes_that_are_no_message_are_damaged_and_never_an_exception(data):
+def test_bytes_that_are_no_message_are_damaged_and_never_an_exception(data: bytes) -> None:
     message = CODEC.decode(data)
 
     assert isinstance(message, Damaged) or encode(message) == data or isinstance(message, Abort | Number | Text)
 
 
-def test_foreign_kinds_unknown_fields_and_trailing_bytes_are_damaged():
+def test_foreign_kinds_unknown_fields_and_trailing_bytes_are_damaged() -> None:
     class Foreign(Message, frozen=True):
         value: int
 
@@ -122,7 +122,7 @@ def watched(mine: list[Message], theirs: int, *, first: bool) -> Dialogue[tuple[
     return transcript.digests()
 
 
-def test_transcripts_of_both_ends_mirror_each_other():
+def test_transcripts_of_both_ends_mirror_each_other() -> None:
     hers, his = converse(watched([Number(1), Number(2)], 1, first=True), watched([Number(3)], 2, first=False), CODEC)
 
     assert hers == his[::-1]
@@ -130,13 +130,13 @@ def test_transcripts_of_both_ends_mirror_each_other():
 
 
 @pytest.mark.parametrize("other", [[Number(2), Number(1)], [Number(1)], [Number(1), Number(3)]])
-def test_transcripts_tell_order_number_and_content(other):
+def test_transcripts_tell_order_number_and_content(other: list[Message]) -> None:
     def sent(messages: list[Message]) -> bytes:
         return converse(watched(messages, 0, first=True), watched([], len(messages), first=False), CODEC)[0][0]
 
     assert sent([Number(1), Number(2)]) != sent(other)
 
 
-def test_a_transcript_returns_what_the_dialogue_returns_and_lets_its_errors_pass():
+def test_a_transcript_returns_what_the_dialogue_returns_and_lets_its_errors_pass() -> None:
     assert outcome(Transcript().watch(receive(Number)), Number(4)) == ([None], Number(4))
     assert isinstance(outcome(Transcript().watch(receive(Number)), Text("x"))[1], ProtocolError)

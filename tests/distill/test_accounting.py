@@ -16,7 +16,7 @@ LONG = Ledger(matched=100_000, sifted_z=50_000, sifted_x=50_000, sample=30_000, 
 LONG_SAMPLE = Estimate(sample_z=15_000, sample_x=15_000, errors_z=300, errors_x=300)
 
 
-def test_the_printed_removal_of_the_papers_row_closes_with_both_kinds_of_parities():
+def test_the_printed_removal_of_the_papers_row_closes_with_both_kinds_of_parities() -> None:
     """Facts page, section 8, reading A: 1832 - 399 - 297 - 340 = 796."""
     lengths = accounting.lengths(P2P, P2P_SAMPLE, Distillation(printed_removal_bits=340))
 
@@ -27,7 +27,7 @@ def test_the_printed_removal_of_the_papers_row_closes_with_both_kinds_of_paritie
     assert lengths["provable"] < 0
 
 
-def test_no_printed_removal_no_such_accounting():
+def test_no_printed_removal_no_such_accounting() -> None:
     assert list(accounting.lengths(P2P, P2P_SAMPLE, Distillation())) == [
         "paper",
         "shor-preskill",
@@ -36,14 +36,14 @@ def test_no_printed_removal_no_such_accounting():
     ]
 
 
-def test_shor_preskill_bounds_each_basis_by_the_errors_of_the_other():
+def test_shor_preskill_bounds_each_basis_by_the_errors_of_the_other() -> None:
     sample = Estimate(sample_z=300, sample_x=309, errors_z=30, errors_x=0)
     lengths = accounting.lengths(P2P, sample, Distillation())
 
     assert lengths["shor-preskill"] == 1832 - 696 - math.ceil((1220 - 309) * theory.binary_entropy(0.1))
 
 
-def test_a_basis_whose_phase_errors_were_never_seen_gives_nothing():
+def test_a_basis_whose_phase_errors_were_never_seen_gives_nothing() -> None:
     lone = Ledger(matched=1000, sifted_z=1000, sample=250, top=100)
     lengths = accounting.lengths(lone, Estimate(sample_z=250), Distillation())
 
@@ -51,7 +51,7 @@ def test_a_basis_whose_phase_errors_were_never_seen_gives_nothing():
     assert lengths["provable"] <= 0
 
 
-def test_the_default_threshold_is_the_limit_and_a_lower_one_gives_more():
+def test_the_default_threshold_is_the_limit_and_a_lower_one_gives_more() -> None:
     at_limit = accounting.lengths(LONG, LONG_SAMPLE, Distillation())["provable"]
     preset = accounting.lengths(LONG, LONG_SAMPLE, Distillation(qber_threshold=0.03))["provable"]
 
@@ -65,11 +65,11 @@ def test_the_default_threshold_is_the_limit_and_a_lower_one_gives_more():
     )
 
 
-def test_a_sample_above_the_threshold_proves_nothing():
+def test_a_sample_above_the_threshold_proves_nothing() -> None:
     assert accounting.lengths(LONG, LONG_SAMPLE, Distillation(qber_threshold=0.019))["provable"] <= 0
 
 
-def test_a_threshold_above_the_limit_is_the_limit():
+def test_a_threshold_above_the_limit_is_the_limit() -> None:
     params = Distillation(qber_limit=0.03, qber_threshold=0.1)
 
     assert accounting.lengths(LONG, LONG_SAMPLE, params) == accounting.lengths(
@@ -77,7 +77,7 @@ def test_a_threshold_above_the_limit_is_the_limit():
     )
 
 
-def test_bases_far_from_even_contradict_the_proof():
+def test_bases_far_from_even_contradict_the_proof() -> None:
     """5 sigma of 100 000 fair choices is 1581 in the difference."""
     params = Distillation(qber_threshold=0.03)
     even = Ledger(matched=100_000, sifted_z=50_700, sifted_x=49_300, sample=30_000, top=15_000, tag=50)
@@ -90,7 +90,7 @@ def test_bases_far_from_even_contradict_the_proof():
 @given(
     sample=st.integers(1, 500), errors=st.integers(0, 500), rest=st.integers(1, 3000), disclosed=st.integers(0, 3000)
 )
-def test_every_accounting_is_finite_and_below_what_is_left(sample, errors, rest, disclosed):
+def test_every_accounting_is_finite_and_below_what_is_left(sample: int, errors: int, rest: int, disclosed: int) -> None:
     ledger = Ledger(matched=sample + rest, sifted_z=sample + rest, sample=sample, top=min(disclosed, rest))
     lengths = accounting.lengths(ledger, Estimate(sample_z=sample, errors_z=min(errors, sample)), Distillation())
 
@@ -98,7 +98,7 @@ def test_every_accounting_is_finite_and_below_what_is_left(sample, errors, rest,
 
 
 @pytest.mark.parametrize("bits", [0, 49])
-def test_a_tag_too_short_for_epsilon_proves_nothing(bits):
+def test_a_tag_too_short_for_epsilon_proves_nothing(bits: int) -> None:
     short = Ledger(matched=100_000, sifted_z=50_000, sifted_x=50_000, sample=30_000, top=15_000, tag=min(bits, 33))
 
     assert accounting.lengths(short, LONG_SAMPLE, Distillation(qber_threshold=0.03))["provable"] <= 0

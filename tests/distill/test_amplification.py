@@ -11,7 +11,7 @@ from bellweave.testing.pairs import DISTILLATION
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(2, 500), data=st.data())
-def test_both_ends_get_the_same_key_of_the_length_asked_for(seed, count, data):
+def test_both_ends_get_the_same_key_of_the_length_asked_for(seed: int, count: int, data: st.DataObject) -> None:
     length = data.draw(st.integers(1, count - 1))
     bits = rng.stream(seed, "bits").integers(0, 2, count, np.uint8)
     hers, his = converse(
@@ -22,7 +22,7 @@ def test_both_ends_get_the_same_key_of_the_length_asked_for(seed, count, data):
     assert hers.size == length
 
 
-def test_one_wrong_bit_changes_about_half_of_the_key():
+def test_one_wrong_bit_changes_about_half_of_the_key() -> None:
     """Without verification the keys would be useless: 500 of 1000 bits differ, 4 sigma = 63."""
     bits = rng.stream(1, "bits").integers(0, 2, 2000, np.uint8)
     other = bits.copy()

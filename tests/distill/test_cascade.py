@@ -41,7 +41,7 @@ def corrected(
 
 
 def disclosed(count: int, wrong: int, estimate: tuple[int, int], frames: int) -> tuple[float, float, float, float]:
-    """Return the mean of top and of bisection parities, the standard error of their sum, and the share of bad frames."""
+    """Return the means of top and bisection parities, the standard error of the sum, and the share of bad frames."""
     totals, top, bad = np.empty(frames), 0, 0
     for seed in range(frames):
         alice, bob, counts, _ = corrected(seed, count, wrong, estimate)
@@ -53,7 +53,7 @@ def disclosed(count: int, wrong: int, estimate: tuple[int, int], frames: int) ->
 
 @settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), count=st.integers(300, 3000), qber=st.floats(0.0, 0.12))
-def test_alice_keeps_her_bits_and_both_ends_count_alike(seed, count, qber):
+def test_alice_keeps_her_bits_and_both_ends_count_alike(seed: int, count: int, qber: float) -> None:
     wrong = int(count * qber)
     alice, bob, hers, his = corrected(seed, count, wrong, (wrong, count))
 
@@ -64,7 +64,7 @@ def test_alice_keeps_her_bits_and_both_ends_count_alike(seed, count, qber):
     assert hers.corrections.errors >= wrong - left
 
 
-def test_corrections_are_counted_per_basis():
+def test_corrections_are_counted_per_basis() -> None:
     _, _, hers, _ = corrected(1, 1000, 40, (40, 1000), one_basis=True)
 
     assert (hers.corrections.errors_z, hers.corrections.errors_x) == (40, 0)
@@ -73,7 +73,9 @@ def test_corrections_are_counted_per_basis():
 @pytest.mark.parametrize(
     ("count", "qber", "published", "frames"), [(1832, 0.064, 289 + 475, 150), (918, 0.058, 355, 150)]
 )
-def test_leakage_is_the_published_one_of_original_cascade(count, qber, published, frames):
+def test_leakage_is_the_published_one_of_original_cascade(
+    count: int, qber: float, published: float, frames: int
+) -> None:
     """Facts page, section 8: 289 + 475 parities at 1832 bits and 6.4 %, 355 at 918 bits and 5.8 %.
 
     Ours lie 1 % lower, at 756.4 +- 0.7 and 351.4 +- 0.5: no two searches chase one error. 2 % and 4 sigma are allowed.
@@ -85,35 +87,35 @@ def test_leakage_is_the_published_one_of_original_cascade(count, qber, published
 
 
 @pytest.mark.parametrize(("count", "qber"), [(1832, 0.01), (1832, 0.03), (1832, 0.064), (1832, 0.1), (918, 0.058)])
-def test_the_closed_form_of_bisections_holds_within_its_stated_error(count, qber):
+def test_the_closed_form_of_bisections_holds_within_its_stated_error(count: int, qber: float) -> None:
     """``theory.cascade_bisection`` says that it is within 3 %."""
     _, bisection, error, _ = disclosed(count, round(count * qber), (round(qber * 1000), 1000), 40)
 
     assert theory.cascade_bisection(count, qber) == pytest.approx(bisection, abs=0.03 * bisection + 4 * error)
 
 
-def test_few_frames_keep_errors():
-    """A frame keeps errors in about one of a hundred cases: less than 5 % of 150, so verification has work but not much."""
+def test_few_frames_keep_errors() -> None:
+    """At most one frame of a hundred keeps errors; less than 5 % of 150 do."""
     *_, bad = disclosed(1832, 117, (64, 1000), 150)
 
     assert bad < 0.05
 
 
-def test_a_wrong_estimate_costs_bits_or_rounds_but_never_correctness():
+def test_a_wrong_estimate_costs_bits_or_rounds_but_never_correctness() -> None:
     for estimate in ((10, 1000), (200, 1000)):
         alice, bob, counts, _ = corrected(3, 1832, 117, estimate)
         assert np.array_equal(alice, bob)
         assert counts.corrections.errors == 117
 
 
-def test_blocks_double_and_none_holds_more_than_half_of_the_bits():
+def test_blocks_double_and_none_holds_more_than_half_of_the_bits() -> None:
     assert cascade.block_sizes(1832, 64, 1000) == [12, 24, 48, 96]
     assert cascade.block_sizes(50, 0, 1000) == [25, 25, 25, 25]
     assert cascade.block_sizes(1, 5, 10) == [1, 1, 1, 1]
     assert cascade.block_sizes(1000, 10, 10) == [1, 2, 4, 8]
 
 
-def test_a_block_without_enough_bits_to_disclose_is_rejected_at_both_ends_with_equal_books():
+def test_a_block_without_enough_bits_to_disclose_is_rejected_at_both_ends_with_equal_books() -> None:
     generator = rng.stream(1, "hopeless")
     bits, noise = generator.integers(0, 2, (2, 100), np.uint8)
     zeros = np.zeros(100, np.uint8)
@@ -127,7 +129,7 @@ def test_a_block_without_enough_bits_to_disclose_is_rejected_at_both_ends_with_e
     assert hers.ledger.left >= 0
 
 
-def test_parities_are_those_of_the_definition():
+def test_parities_are_those_of_the_definition() -> None:
     generator = rng.stream(1, "prefixes")
     bits = generator.integers(0, 2, 200, np.uint8)
     passes = cascade.plan(200, bytes(32), book(200, 10, 200))
@@ -142,7 +144,7 @@ def test_parities_are_those_of_the_definition():
         mine.flip(np.array([3, 77, 199]))
 
 
-def test_places_invert_orders_and_the_first_pass_is_natural():
+def test_places_invert_orders_and_the_first_pass_is_natural() -> None:
     for each in cascade.plan(57, b"s" * 32, book(57, 3, 57)):
         assert each.order[each.place].tolist() == list(range(57))
     assert cascade.plan(57, b"s" * 32, book(57, 3, 57))[0].order.tolist() == list(range(57))

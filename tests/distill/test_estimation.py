@@ -30,7 +30,7 @@ def sampled(seed: int, count: int, qber: float, params: Distillation) -> tuple[S
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(2, 300), fraction=st.floats(0.01, 0.99))
-def test_the_sample_is_taken_out_at_both_ends(seed, count, fraction):
+def test_the_sample_is_taken_out_at_both_ends(seed: int, count: int, fraction: float) -> None:
     params = Distillation(sample_fraction=fraction, qber_limit=0.49)
     hers, his, book, other = sampled(seed, count, 0.0, params)
 
@@ -42,14 +42,14 @@ def test_the_sample_is_taken_out_at_both_ends(seed, count, fraction):
     assert book.estimate.sample == book.ledger.sample == min(max(int(count * fraction), 1), count - 1)
 
 
-def test_the_estimate_is_the_error_rate_within_four_sigma():
+def test_the_estimate_is_the_error_rate_within_four_sigma() -> None:
     *_, book, _ = sampled(1, 40_000, 0.05, Distillation())
 
     assert book.estimate.qber == pytest.approx(0.05, abs=4 * (0.05 * 0.95 / 10_000) ** 0.5)
     assert book.estimate.qber_z == pytest.approx(0.05, abs=4 * (0.05 * 0.95 / 4_900) ** 0.5)
 
 
-def test_every_place_is_as_likely_as_any_other():
+def test_every_place_is_as_likely_as_any_other() -> None:
     """400 draws of 25 in 100: 100 expected at each place, sigma 8.7; 4.5 sigma for the worst of 100."""
     hits = np.zeros(100)
     for seed in range(400):
@@ -59,7 +59,7 @@ def test_every_place_is_as_likely_as_any_other():
     assert np.abs(hits - 100).max() < 4.5 * 8.7
 
 
-def test_the_limit_itself_passes_and_one_error_more_does_not():
+def test_the_limit_itself_passes_and_one_error_more_does_not() -> None:
     ones, zeros = np.ones(100, np.uint8), np.zeros(100, np.uint8)
     for limit, rejected in ((0.28, False), (0.27, True)):
         theirs = ones.copy()
@@ -74,7 +74,7 @@ def test_the_limit_itself_passes_and_one_error_more_does_not():
         assert [isinstance(end, BlockRejected) for end in ends] == [rejected, rejected]
 
 
-def test_a_seed_of_another_length_is_refused():
+def test_a_seed_of_another_length_is_refused() -> None:
     role = estimation.bob(Sifted(np.zeros(100, np.uint8), np.zeros(100, np.uint8)), Distillation(), Book())
     role.send(None)
 

@@ -15,7 +15,9 @@ from bellweave.distill import finite_key
         (1_000_000, 200_000, 0.05, 0.012, 300_000, 3.775588e-11, 364557.857),
     ],
 )
-def test_lengths_at_fixed_nu(key, sample, threshold, nu, leak, failure, length):
+def test_lengths_at_fixed_nu(
+    key: int, sample: int, threshold: float, nu: float, leak: int, failure: float, length: float
+) -> None:
     got = finite_key.sampling_failure(key, sample, nu)
     amplification = 1e-10 - 2.0**-40 - 2 * got
 
@@ -32,8 +34,10 @@ def test_lengths_at_fixed_nu(key, sample, threshold, nu, leak, failure, length):
         (1_000_000, 200_000, 0.05, 300_000, 364808.2, 364809.353),
     ],
 )
-def test_lengths_at_the_best_nu(key, sample, threshold, leak, printed, best):
-    """The facts page's values come from a grid of 40 steps in nu; 400 000 steps give up to 6 bits more, and so do we."""
+def test_lengths_at_the_best_nu(
+    key: int, sample: int, threshold: float, leak: int, printed: float, best: float
+) -> None:
+    """The facts page's values come from 40 steps in nu; 400 000 steps give up to 6 bits more, and so do we."""
     length = finite_key.key_length(key, sample, threshold, leak, 40, 1e-10)
 
     assert printed <= length < printed + 6.0
@@ -51,13 +55,15 @@ def test_lengths_at_the_best_nu(key, sample, threshold, leak, printed, best):
         (918, 306, 0.058, 352, 1e-10, -423),
     ],
 )
-def test_the_papers_single_blocks_give_no_key(key, sample, threshold, leak, epsilon, length):
+def test_the_papers_single_blocks_give_no_key(
+    key: int, sample: int, threshold: float, leak: int, epsilon: float, length: float
+) -> None:
     tag_bits = math.ceil(math.log2(100 / epsilon))
 
     assert finite_key.key_length(key, sample, threshold, leak, tag_bits, epsilon) == pytest.approx(length, abs=1.5)
 
 
-def test_no_nu_beats_the_best_one():
+def test_no_nu_beats_the_best_one() -> None:
     key, sample, threshold, leak, epsilon = 50_000, 20_000, 0.03, 10_200, 1e-10
     best = finite_key.key_length(key, sample, threshold, leak, 40, epsilon)
     for step in range(1, 400):
@@ -68,6 +74,6 @@ def test_no_nu_beats_the_best_one():
 
 
 @pytest.mark.parametrize(("key", "sample", "tag_bits"), [(1000, 0, 50), (0, 1000, 50), (1000, 1000, 33)])
-def test_where_the_proof_can_not_hold_there_is_no_key(key, sample, tag_bits):
+def test_where_the_proof_can_not_hold_there_is_no_key(key: int, sample: int, tag_bits: int) -> None:
     """No sample, no bits, or a tag that alone fails more often than epsilon = 1e-10."""
     assert finite_key.key_length(key, sample, 0.01, 10, tag_bits, 1e-10) == -10 - tag_bits

@@ -18,12 +18,12 @@ GOLDEN: list[tuple[Message, str]] = [
 
 
 @pytest.mark.parametrize(("message", "data"), GOLDEN, ids=lambda value: type(value).__name__)
-def test_messages_look_like_this_on_the_wire(message, data):
+def test_messages_look_like_this_on_the_wire(message: Message, data: str) -> None:
     assert encode(message).hex() == data
     assert Codec(*messages.KINDS).decode(bytes.fromhex(data)) == message
 
 
-def test_every_message_class_of_the_module_may_cross():
+def test_every_message_class_of_the_module_may_cross() -> None:
     defined = {
         kind
         for kind in vars(messages).values()

@@ -40,7 +40,9 @@ def recorded(block: Block) -> Wire:
     qber=st.floats(0.0, 0.12),
     same_basis=st.sampled_from([1.0, 0.5]),
 )
-def test_both_ends_hold_the_same_key_and_the_same_closed_ledger(seed, count, qber, same_basis):
+def test_both_ends_hold_the_same_key_and_the_same_closed_ledger(
+    seed: int, count: int, qber: float, same_basis: float
+) -> None:
     alice, bob = converse(*Block(seed, count, qber, same_basis=same_basis).roles(), DISTILLATION)
 
     assert alice.ledger == bob.ledger
@@ -68,7 +70,9 @@ def test_both_ends_hold_the_same_key_and_the_same_closed_ledger(seed, count, qbe
     limit=st.floats(0.0, 0.49),
     seed=st.integers(0, 1000),
 )
-def test_no_parameters_upset_a_tiny_block(fraction, minimum, count, qber, limit, seed):
+def test_no_parameters_upset_a_tiny_block(
+    fraction: float, minimum: int, count: int, qber: float, limit: float, seed: int
+) -> None:
     params = Distillation(
         sample_fraction=fraction, minimum_sifted_bits=minimum, qber_limit=limit, verification_bits=16, margin_bits=0
     )
@@ -79,7 +83,7 @@ def test_no_parameters_upset_a_tiny_block(fraction, minimum, count, qber, limit,
     assert (alice.block is None) == (bob.block is None)
 
 
-def test_a_block_without_a_single_round_is_rejected_at_both_ends():
+def test_a_block_without_a_single_round_is_rejected_at_both_ends() -> None:
     alice, bob = converse(*Block(1, 0, 0.0).roles(), DISTILLATION)
 
     assert alice.rejection == bob.rejection == "too few sifted bits"
@@ -87,7 +91,7 @@ def test_a_block_without_a_single_round_is_rejected_at_both_ends():
     assert alice.estimate.qber is None
 
 
-def test_too_many_errors_are_rejected_and_booked_as_such():
+def test_too_many_errors_are_rejected_and_booked_as_such() -> None:
     alice, bob = converse(*Block(1, 2000, 0.25).roles(), DISTILLATION)
 
     assert alice.rejection == bob.rejection == "qber above limit"
@@ -95,7 +99,7 @@ def test_too_many_errors_are_rejected_and_booked_as_such():
     assert alice.accountings == {}
 
 
-def test_a_single_block_of_the_paper_gives_no_provable_key():
+def test_a_single_block_of_the_paper_gives_no_provable_key() -> None:
     alice, bob = converse(*Block(1, 2441, 0.064, mint="provable").roles(), DISTILLATION)
 
     assert alice.rejection == bob.rejection == "too short"
@@ -103,7 +107,7 @@ def test_a_single_block_of_the_paper_gives_no_provable_key():
     assert alice.accountings["paper"] > 500
 
 
-def test_a_paper_minted_block_says_that_nothing_is_proven():
+def test_a_paper_minted_block_says_that_nothing_is_proven() -> None:
     alice, _ = converse(*PAPER.roles(), DISTILLATION)
 
     assert alice.block is not None
@@ -111,7 +115,7 @@ def test_a_paper_minted_block_says_that_nothing_is_proven():
     assert alice.block.accountings["provable"] == 0
 
 
-def test_a_long_block_below_a_preset_threshold_is_minted_with_its_proof():
+def test_a_long_block_below_a_preset_threshold_is_minted_with_its_proof() -> None:
     params = Distillation(qber_threshold=0.03)
     alice, bob = converse(*Block(1, 30_000, 0.02, params, mint="provable").roles(), DISTILLATION)
 
@@ -124,7 +128,7 @@ def test_a_long_block_below_a_preset_threshold_is_minted_with_its_proof():
     assert any("qubits" in assumption for assumption in alice.block.assumptions)
 
 
-def test_a_block_in_one_basis_only_is_distilled_without_any_proof():
+def test_a_block_in_one_basis_only_is_distilled_without_any_proof() -> None:
     alice_rounds, bob_rounds = correlated_rounds(rng.stream(1, "one basis"), 3000, 0.01)
     zeros = np.zeros(3000, np.uint8)
     params, context = Distillation(), PAPER.context
@@ -142,7 +146,7 @@ def test_a_block_in_one_basis_only_is_distilled_without_any_proof():
 
 
 @pytest.mark.parametrize("change", ["params", "context", "rounds"])
-def test_ends_that_disagree_beforehand_stop_at_once(change):
+def test_ends_that_disagree_beforehand_stop_at_once(change: str) -> None:
     alice_rounds, bob_rounds = correlated_rounds(rng.stream(1, "disagree"), 500, 0.01)
     params, context = Distillation(), PAPER.context
     other = {
@@ -161,7 +165,7 @@ def test_ends_that_disagree_beforehand_stop_at_once(change):
     assert "differ in parameters, context or rounds" in str(bob)
 
 
-def test_a_reflected_proposal_is_refused():
+def test_a_reflected_proposal_is_refused() -> None:
     alice, _ = SMALL.roles()
     proposal = alice.send(None)
     assert isinstance(proposal, messages.Proposal)
@@ -195,7 +199,7 @@ def wire() -> Wire:
     return recorded(SMALL)
 
 
-def test_any_message_with_a_flipped_bit_costs_both_ends_the_block(wire):
+def test_any_message_with_a_flipped_bit_costs_both_ends_the_block(wire: Wire) -> None:
     generator = rng.stream(1, "flips")
     for which, (_, _, data) in enumerate(wire):
         for place in generator.integers(0, 8 * len(data), 4):
@@ -204,18 +208,18 @@ def test_any_message_with_a_flipped_bit_costs_both_ends_the_block(wire):
             meddled(wire, which, bytes(flipped))
 
 
-def test_any_truncated_message_costs_both_ends_the_block(wire):
+def test_any_truncated_message_costs_both_ends_the_block(wire: Wire) -> None:
     generator = rng.stream(1, "cuts")
     for which, (_, _, data) in enumerate(wire):
         meddled(wire, which, data[: generator.integers(0, len(data))])
 
 
-def test_any_lost_message_costs_both_ends_the_block(wire):
+def test_any_lost_message_costs_both_ends_the_block(wire: Wire) -> None:
     for which in range(len(wire)):
         meddled(wire, which, None)
 
 
-def test_any_message_replaced_by_an_earlier_one_costs_both_ends_the_block(wire):
+def test_any_message_replaced_by_an_earlier_one_costs_both_ends_the_block(wire: Wire) -> None:
     generator = rng.stream(1, "replays")
     for which in range(1, len(wire)):
         earlier = wire[int(generator.integers(0, which))][2]
@@ -225,7 +229,7 @@ def test_any_message_replaced_by_an_earlier_one_costs_both_ends_the_block(wire):
 
 @settings(max_examples=40)
 @given(data=st.data())
-def test_well_formed_lies_cost_both_ends_the_block_too(wire, data):
+def test_well_formed_lies_cost_both_ends_the_block_too(wire: Wire, data: st.DataObject) -> None:
     """A meddler who knows the codec changes one field to another valid value."""
     which = data.draw(st.integers(0, len(wire) - 1))
     message = Codec(*messages.KINDS).decode(wire[which][2])
@@ -238,7 +242,7 @@ def test_well_formed_lies_cost_both_ends_the_block_too(wire, data):
     meddled(wire, which, wire[which][2][:place] + new + wire[which][2][place + len(old) :])
 
 
-def test_nothing_shows_a_bit_of_the_key():
+def test_nothing_shows_a_bit_of_the_key() -> None:
     alice, _ = converse(*PAPER.roles(), DISTILLATION)
     assert alice.block is not None
     shown = repr(alice) + str(alice) + repr(alice.block)

@@ -35,14 +35,14 @@ def verdict(bits: Bytes, other: Bytes, length: int, seed: int) -> bool:
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(50, 500))
-def test_equal_bits_always_pass(seed, count):
+def test_equal_bits_always_pass(seed: int, count: int) -> None:
     bits = rng.stream(seed, "bits").integers(0, 2, count, np.uint8)
 
     assert verdict(bits, bits.copy(), 50, seed)
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(50, 500), data=st.data())
-def test_planted_errors_are_caught(seed, count, data):
+def test_planted_errors_are_caught(seed: int, count: int, data: st.DataObject) -> None:
     """The chance to miss one is 2^-50."""
     bits = rng.stream(seed, "bits").integers(0, 2, count, np.uint8)
     other = bits.copy()
@@ -51,7 +51,7 @@ def test_planted_errors_are_caught(seed, count, data):
     assert not verdict(bits, other, 50, seed)
 
 
-def test_a_short_tag_misses_planted_errors_as_often_as_its_length_says():
+def test_a_short_tag_misses_planted_errors_as_often_as_its_length_says() -> None:
     """Two wrong bits, tags of 3 bits, 800 seeds: 100 misses expected, sigma 9.4; 4 sigma."""
     bits = rng.stream(1, "bits").integers(0, 2, 200, np.uint8)
     other = bits.copy()

@@ -1,22 +1,22 @@
 """Dialogues over real sockets: two coroutines, then two processes."""
 
 import asyncio
+import hashlib
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
+import msgspec
 import pytest
 
 from bellweave.dialogue import Abort, Codec, Dialogue, Message, encode, receive, refuse, until_closed
+from bellweave.distill.outcome import Outcome
 from bellweave.edge import dialogue_tcp
 from bellweave.errors import BellweaveError, PeerAborted, ProtocolError
 from bellweave.sim.classical import converse
 from bellweave.testing.pairs import DISTILLATION, Block
 
 pytestmark = pytest.mark.emu
-
-PEER = Path(__file__).parent / "distil_peer.py"
 
 
 class Word(Message, frozen=True):
@@ -88,11 +88,11 @@ def together(alice: Dialogue[object], bob: Dialogue[object], codec: Codec) -> li
     return asyncio.run(main())
 
 
-def test_each_role_returns_its_own_result():
+def test_each_role_returns_its_own_result() -> None:
     assert together(asks(2), answers(2), CODEC) == [["QUESTION 0", "QUESTION 1"], "done"]
 
 
-def test_an_abort_is_told_from_an_orderly_end():
+def test_an_abort_is_told_from_an_orderly_end() -> None:
     def strict() -> Dialogue[None]:
         yield from receive(Word)
         yield from refuse("no")
@@ -104,14 +104,14 @@ def test_an_abort_is_told_from_an_orderly_end():
     assert type(refused) is ProtocolError
 
 
-def test_a_peer_that_ended_early_is_noticed():
+def test_a_peer_that_ended_early_is_noticed() -> None:
     ends = together(asks(1), answers(2), CODEC)
 
     assert ["QUESTION 0"] in ends
     assert any("got Closed" in str(end) for end in ends)
 
 
-def test_a_stream_of_half_a_frame_is_a_protocol_error():
+def test_a_stream_of_half_a_frame_is_a_protocol_error() -> None:
     async def cut(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         data = encode(Word(text="never whole"))
         writer.write(len(data).to_bytes(4, "big") + data[:5])
@@ -122,7 +122,7 @@ def test_a_stream_of_half_a_frame_is_a_protocol_error():
     assert "the line was cut" in str(end)
 
 
-def test_a_stream_that_stops_between_frames_is_no_orderly_end():
+def test_a_stream_that_stops_between_frames_is_no_orderly_end() -> None:
     async def gone(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.readexactly(4)
 
@@ -132,7 +132,7 @@ def test_a_stream_that_stops_between_frames_is_no_orderly_end():
     assert "the line was cut" in str(end)
 
 
-def test_silence_is_a_protocol_error_after_the_timeout():
+def test_silence_is_a_protocol_error_after_the_timeout() -> None:
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
@@ -142,7 +142,7 @@ def test_silence_is_a_protocol_error_after_the_timeout():
     assert "nothing came for 0.05 s" in str(end)
 
 
-def test_a_frame_longer_than_the_limit_is_not_read():
+def test_a_frame_longer_than_the_limit_is_not_read() -> None:
     async def huge(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write((dialogue_tcp.MAX_FRAME_BYTES + 1).to_bytes(4, "big"))
         await reader.read()
@@ -153,7 +153,7 @@ def test_a_frame_longer_than_the_limit_is_not_read():
     assert "16777217 bytes" in str(end)
 
 
-def test_a_defect_in_a_role_rises_and_the_peer_is_told():
+def test_a_defect_in_a_role_rises_and_the_peer_is_told() -> None:
     told: list[bytes] = []
 
     def defect() -> Dialogue[None]:
@@ -168,7 +168,7 @@ def test_a_defect_in_a_role_rises_and_the_peer_is_told():
     assert encode(Abort(reason="the peer's role failed: ZeroDivisionError")) in told[0]
 
 
-def test_a_message_longer_than_a_frame_is_a_defect_of_ours(monkeypatch):
+def test_a_message_longer_than_a_frame_is_a_defect_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialogue_tcp, "MAX_FRAME_BYTES", 5)
 
     async def listens(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -178,30 +178,63 @@ def test_a_message_longer_than_a_frame_is_a_defect_of_ours(monkeypatch):
         against(asks(1), listens)
 
 
-def test_a_distillation_over_a_socket_gives_the_keys_of_memory():
+def test_a_distillation_over_a_socket_gives_the_keys_of_memory() -> None:
     block = Block(seed=8, count=1224, qber=0.04)
 
     assert tuple(together(*block.roles(), DISTILLATION)) == converse(*block.roles(), DISTILLATION)
 
 
-def test_two_processes_distil_the_keys_of_memory_over_one_connection():
-    """Three blocks, the second one rejected, so that a stream survives a rejection."""
-    arguments = {"text": True, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, PEER, "bob", "0"], **arguments) as bob:
+# ------------------------------------------------------------------------------------------------------ two processes
+
+BLOCKS = [Block(seed=seed, count=2441, qber=qber) for seed, qber in ((1, 0.064), (2, 0.2), (3, 0.01))]
+
+
+def describe(outcome: Outcome) -> str:
+    bits = outcome.block.bits if outcome.block else b""
+    return f"{hashlib.sha256(bits).hexdigest()} {outcome.rejection} {msgspec.json.encode(outcome.ledger).decode()}"
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+async def alice_process(port: int) -> None:
+    reader, writer = await dialogue_tcp.connect("127.0.0.1", port)
+    for block in BLOCKS:
+        say(describe(await dialogue_tcp.run(block.roles()[0], reader, writer, DISTILLATION, timeout_s=20.0)))
+    await dialogue_tcp.close(writer)
+
+
+async def bob_process() -> None:
+    done = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for block in BLOCKS:
+            say(describe(await dialogue_tcp.run(block.roles()[1], reader, writer, DISTILLATION, timeout_s=20.0)))
+        done.set()
+
+    async with dialogue_tcp.listening(handle) as port:
+        say(str(port))
+        await done.wait()
+
+
+def test_two_processes_distil_the_keys_of_memory_over_one_connection() -> None:
+    """Three blocks, the second one rejected: the stream survives a rejection."""
+    with subprocess.Popen([sys.executable, __file__, "bob"], text=True, stdout=subprocess.PIPE) as bob:
         assert bob.stdout is not None
-        port = bob.stdout.readline().strip()
         try:
-            alice = subprocess.run([sys.executable, PEER, "alice", port], **arguments, check=True, timeout=60)
+            command = [sys.executable, __file__, "alice", bob.stdout.readline().strip()]
+            alice = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=True, timeout=60)
             his = bob.stdout.read()
         finally:
             bob.terminate()
 
-    sys.path.insert(0, str(PEER.parent))
-    try:
-        import distil_peer
-    finally:
-        sys.path.remove(str(PEER.parent))
-    expected = [converse(*block.roles(), DISTILLATION) for block in distil_peer.BLOCKS]
-    assert alice.stdout.splitlines() == [distil_peer.describe(hers) for hers, _ in expected]
-    assert his.splitlines() == [distil_peer.describe(theirs) for _, theirs in expected]
-    assert [hers.rejection for hers, _ in expected] == [None, "qber above limit", None]
+    expected = [converse(*block.roles(), DISTILLATION) for block in BLOCKS]
+    assert alice.stdout.splitlines() == [describe(outcome) for outcome, _ in expected]
+    assert his.splitlines() == [describe(outcome) for _, outcome in expected]
+    assert [outcome.rejection for outcome, _ in expected] == [None, "qber above limit", None]
+
+
+if __name__ == "__main__":
+    asyncio.run(alice_process(int(sys.argv[2])) if sys.argv[1] == "alice" else bob_process())

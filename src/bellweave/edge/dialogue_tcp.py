@@ -2,8 +2,8 @@
 
 Grammar: a conversation is a sequence of frames each way, and ends with an empty one. A frame is four bytes, the length
 of what follows as a big-endian number, and then one message. An empty frame says that the sender's role has ended: in
-order, unless an ``Abort`` came before it. A stream that stops without one was cut. After both empty frames the stream can
-carry the next conversation.
+order, unless an ``Abort`` came before it. A stream that stops without one was cut. After both empty frames the stream
+can carry the next conversation.
 
 A role meets the troubles of the line as ``Damaged``: it tells its peer, as far as the line still does, and raises
 :class:`~bellweave.errors.ProtocolError`. After an error the stream is of no further use.
