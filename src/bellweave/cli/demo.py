@@ -22,14 +22,18 @@ def demo(
     """Reproduce both published links, distil a key from recorded detections, and draw the figures."""
     from bellweave.cli import distil, reproduce
     from bellweave.studies.published import studies
+    from bellweave.studies.recorded import Recipe, seeded
 
     for study in studies():
         reproduce.run_and_show(study, out / study, blocks=100, seed=None, workers=workers, figures=True, as_json=False)
         typer.echo("")
-    alice, bob = recorded / "alice.csv.gz", recorded / "bob.csv.gz"
-    if alice.exists() and bob.exists():
+    files = (recorded / "alice.csv.gz", recorded / "bob.csv.gz")
+    tick_ps: float | None = 156.25
+    if all(file.exists() for file in files):
         typer.echo("Recorded detections of a real experiment (Kwiat laboratory, University of Illinois):")
-        distil.distil_and_show(alice, bob, out / "recorded", tick_ps=156.25)
     else:
         typer.echo(f"No recorded experiment in {recorded}; here are simulated tags of a messy set-up instead:")
-        distil.distil_and_show(*distil.stand_in(out / "recorded"), out / "recorded", tick_ps=None)
+        files, tick_ps = distil.stand_in(out / "recorded"), None
+    recipe = Recipe(tick_ps=tick_ps, mint="paper")
+    both = distil.distil_files(files, (recipe, recipe), seeded(1), quiet=False)
+    distil.show_both(both, out / "recorded", as_json=False)

@@ -1,5 +1,252 @@
-"""x"""
+"""``bellweave distil``: recorded detections to keys, both parties here or each on its own machine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bellweave.cli.terminal import Json
+
+if TYPE_CHECKING:
+    from bellweave.blocks import Role
+    from bellweave.rng import Entropy
+    from bellweave.studies.recorded import Both, Party, Recipe
+
+Detections = typer.Option(metavar="FILE", help="Recorded detections: NPZ, Parquet or CSV, gzip or not.")
+Channels = typer.Option(metavar="MAP", help="What each channel measures, such as 0=H,1=V,2=D,3=A; found if absent.")
 
 
-def distil() -> None:
-    """X"""
+def distil(
+    *,
+    alice: Annotated[Path | None, Detections] = None,
+    bob: Annotated[Path | None, Detections] = None,
+    tick_ps: Annotated[float | None, typer.Option(help="Length of a tick; without it, times are picoseconds.")] = None,
+    channels_alice: Annotated[str | None, Channels] = None,
+    channels_bob: Annotated[str | None, Channels] = None,
+    window_ps: Annotated[
+        int | None, typer.Option(min=1, help="Coincidence window, full width; chosen if absent.")
+    ] = None,
+    mint: Annotated[
+        Literal["paper", "provable"], typer.Option(help="Accounting that fixes the key's length; all are shown.")
+    ] = "paper",
+    seed: Annotated[int | None, typer.Option(min=0, help="Repeatable seeds; else the system's entropy.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory for findings.json, report.json and figures.")] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="Directory for the secret blocks, one file a party, mode 0600.")
+    ] = None,
+    listen: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Run as Alice only; wait for Bob.")] = None,
+    connect: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Run as Bob only; call Alice.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Distil keys from recorded detections: clocks, delays, roles and window are found from a part that is disclosed.
+
+    Both files here: `distil --alice A --bob B`. One party on each machine, each with its own file only:
+    `distil --alice A --listen HOST:PORT` and `distil --bob B --connect HOST:PORT` (without TLS for now).
+    Exit code 4: all went well, but there is no key.
+    """
+    from bellweave.distill.params import Distillation
+    from bellweave.edge.entropy import SystemEntropy
+    from bellweave.errors import ScenarioError
+    from bellweave.studies.recorded import Recipe, seeded
+
+    recipes = tuple(
+        Recipe(tick_ps=tick_ps, channels=channels, window_ps=window_ps, mint=mint, distillation=Distillation())
+        for channels in (channels_alice, channels_bob)
+    )
+    entropies = (SystemEntropy(), SystemEntropy()) if seed is None else seeded(seed)
+    if alice and bob and not (listen or connect):
+        both = distil_files((alice, bob), (recipes[0], recipes[1]), entropies, quiet=as_json)
+        show_both(both, out, as_json=as_json)
+        parties: tuple[Party, ...] = both
+    elif alice and listen and not (bob or connect):
+        parties = (_one("alice", alice, recipes[0], entropies[0], listen),)
+        _show_one(parties[0], as_json=as_json)
+    elif bob and connect and not (alice or listen):
+        parties = (_one("bob", bob, recipes[1], entropies[1], connect),)
+        _show_one(parties[0], as_json=as_json)
+    else:
+        raise ScenarioError("give --alice and --bob, or --alice and --listen, or --bob and --connect")
+    if keys is not None:
+        _write_keys(parties, keys)
+    if any(party.outcome.block is None for party in parties):
+        raise typer.Exit(4)
+
+
+def distil_files(
+    files: tuple[Path, Path], recipes: "tuple[Recipe, Recipe]", entropies: "tuple[Entropy, Entropy]", *, quiet: bool
+) -> "Both":
+    """Run both parties in this process, each with its own file."""
+    from rich.console import Console
+
+    from bellweave.studies.recorded import distil as run
+    from bellweave.studies.recorded import open_recording
+
+    console = Console(stderr=True, quiet=quiet)
+    with console.status("reading the recordings") as status:
+        recordings = (open_recording(files[0], recipes[0]), open_recording(files[1], recipes[1]))
+        return run(recordings, recipes, entropies, status.update)
+
+
+def show_both(both: "Both", out: Path | None, *, as_json: bool) -> None:
+    """Print what the recordings gave, and write findings and figures if there is where to."""
+    import msgspec
+
+    from bellweave.cli.terminal import print_report
+    from bellweave.results.io import write_report
+    from bellweave.studies.recorded_findings import findings
+    from bellweave.studies.recorded_table import report
+
+    found = findings(both)
+    table = report(both, found)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(table), indent=2))
+    else:
+        print_report(table, "Recorded detections")
+        for sentence in (*found.warnings, *found.conditions):
+            typer.echo(f"  conditional on: {sentence}")
+    if out is not None:
+        from bellweave.report.recorded_figures import draw
+
+        write_report(out, table)
+        (out / "findings.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+        drawn = draw(found, out)
+        if not as_json:
+            names = ", ".join(path.name for path in drawn if path.suffix == ".png")
+            typer.echo(f"findings.json, report.json, figures {names} (and .svg) in {out}")
+
+
+def _one(role: "Role", file: Path, recipe: "Recipe", entropy: "Entropy", address: str) -> "Party":
+    """Run one party against a peer at the other end of a TCP stream."""
+    import asyncio
+
+    from bellweave.edge import dialogue_tcp
+    from bellweave.errors import ProtocolError
+    from bellweave.studies.recorded import CODEC, open_recording, party
+
+    host, port = _host_port(address)
+    recording = open_recording(file, recipe)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> "Party":
+        return await dialogue_tcp.run(party(role, recording, recipe, entropy), reader, writer, CODEC, TIMEOUT_S)
+
+    async def wait_for_bob() -> "Party":
+        ended: asyncio.Future[Party] = asyncio.get_running_loop().create_future()
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if ended.done() or busy:
+                return  # one peer only
+            busy.append(True)
+            try:
+                ended.set_result(await talk(reader, writer))
+            except Exception as error:  # noqa: BLE001 (whatever it is, it ends the command)
+                ended.set_exception(error)
+
+        busy: list[bool] = []
+        async with dialogue_tcp.listening(handle, host, port) as actual:
+            typer.echo(f"waiting for Bob on {host}:{actual}", err=True)
+            return await ended
+
+    async def call_alice() -> "Party":
+        reader, writer = await dialogue_tcp.connect(host, port)
+        try:
+            return await talk(reader, writer)
+        finally:
+            await dialogue_tcp.close(writer)
+
+    try:
+        return asyncio.run(wait_for_bob() if role == "alice" else call_alice())
+    except OSError as error:
+        raise ProtocolError(f"{address}: {error.strerror or error}") from None
+
+
+TIMEOUT_S = 60.0
+"""Longest silence of the peer: it may have to read and correlate a long record first."""
+
+
+def _host_port(address: str) -> tuple[str, int]:
+    from bellweave.errors import ScenarioError
+
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ScenarioError(f"an address is HOST:PORT, not {address!r}")
+    return host.strip("[]"), int(port)
+
+
+def _show_one(party: "Party", *, as_json: bool) -> None:
+    """Print what one party may know and tell: public counts."""
+    import msgspec
+
+    outcome = party.outcome
+    public = {
+        "role": party.role,
+        "rounds": party.rounds,
+        "window_ps": party.calibrated.window_ps,
+        "ledger": outcome.ledger,
+        "estimate": outcome.estimate,
+        "accountings": outcome.accountings,
+        "final_bits": outcome.ledger.final,
+        "rejection": outcome.rejection,
+    }
+    text = msgspec.json.format(msgspec.json.encode(public), indent=2).decode()
+    if as_json:
+        typer.echo(text)
+        return
+    typer.echo(
+        f"{party.role}: {party.rounds} matched, {outcome.ledger.sifted} sifted, {outcome.ledger.final} bits of key"
+        + (f" ({outcome.rejection})" if outcome.rejection else "")
+    )
+
+
+def _write_keys(parties: "Sequence[Party]", directory: Path) -> None:
+    """Write each party's secret block to a file that only its owner reads."""
+    import os
+
+    import msgspec
+
+    from bellweave.errors import ScenarioError
+
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for party in parties:
+            if party.outcome.block is not None:
+                path = directory / f"{party.role}.json"
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.write(msgspec.json.encode(party.outcome.block) + b"\n")
+    except FileExistsError as error:
+        raise ScenarioError("exists already, and keys are not overwritten", file=str(error.filename)) from None
+    except OSError as error:
+        raise ScenarioError(f"keys can't be written: {error.strerror}", file=str(directory)) from None
+
+
+def stand_in(directory: Path) -> tuple[Path, Path]:
+    """Write simulated tags of a messy set-up as if they were recorded, and return Alice's and Bob's file."""
+    import msgspec
+
+    from bellweave.edge import tag_files
+    from bellweave.photonics import link
+    from bellweave.photonics.params import Clock, CwSource, Detector, Noise
+    from bellweave.scenario.assemble import optical_link
+    from bellweave.scenario.load import load
+
+    scenario = load("vienna2004")
+    messy = {
+        "alice": Clock(channel_delay_ps=(0, 12_000, 15_000, 24_000)),
+        "bob": Clock(offset_ps=250_000_000, drift=2e-8, channel_delay_ps=(0, 13_000, 16_000, 23_000)),
+    }
+    nodes = {
+        name: msgspec.structs.replace(
+            scenario.node[name],
+            clock=clock,
+            detector=Detector(efficiency=0.5, dark_rate_hz=500.0, jitter_ps=350, dead_time_ps=50_000),
+            noise=Noise(rotation_sigma_rad=0.25),
+        )
+        for name, clock in messy.items()
+    }
+    scenario = msgspec.structs.replace(scenario, node=nodes, source={"eps": CwSource(pair_rate_hz=200_000.0)})
+    directory.mkdir(parents=True, exist_ok=True)
+    files = (directory / "alice.csv.gz", directory / "bob.csv.gz")
+    block = msgspec.structs.replace(optical_link(scenario, "alice-bob"), block_s=1.0)
+    for file, seen in zip(files, link.tags(block, scenario.run.seed, 0), strict=True):
+        tag_files.write(file, seen)
+    return files

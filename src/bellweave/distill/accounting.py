@@ -53,10 +53,14 @@ def _phase_errors(ledger: Ledger, estimate: Estimate) -> float:
 def _provable(ledger: Ledger, estimate: Estimate, params: Distillation) -> int:
     threshold = params.qber_limit if params.qber_threshold is None else min(params.qber_threshold, params.qber_limit)
     n = ledger.sifted - ledger.sample
-    uneven = abs(ledger.sifted_z - ledger.sifted_x) > BASIS_SIGMAS * math.sqrt(ledger.sifted)
-    if estimate.errors > threshold * estimate.sample or uneven:
-        return min(0, n - ledger.disclosed - n)  # outside the proof's conditions: nothing is known to be secret
+    if estimate.errors > threshold * estimate.sample or not bases_are_even(ledger):
+        return -ledger.disclosed  # outside the proof's conditions: nothing is known to be secret
     length = finite_key.key_length(
         n, estimate.sample, threshold, ledger.disclosed - ledger.tag, ledger.tag, params.epsilon
     )
     return math.floor(length)
+
+
+def bases_are_even(ledger: Ledger) -> bool:
+    """Return whether the sifted bits are as evenly spread over the bases as the pooled proof asks."""
+    return abs(ledger.sifted_z - ledger.sifted_x) <= BASIS_SIGMAS * math.sqrt(ledger.sifted)
