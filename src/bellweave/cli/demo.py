@@ -19,14 +19,11 @@ def demo(
     ] = RECORDED,
     workers: Workers = None,
 ) -> None:
-    """Reproduce both published links, distil a key from recorded detections, and draw the figures."""
+    """Distil a key from recorded detections, reproduce both published links, and draw the figures of all three."""
     from bellweave.cli import distil, reproduce
     from bellweave.studies.published import studies
     from bellweave.studies.recorded import Recipe, seeded
 
-    for study in studies():
-        reproduce.run_and_show(study, out / study, blocks=100, seed=None, workers=workers, figures=True, as_json=False)
-        typer.echo("")
     files = (recorded / "alice.csv.gz", recorded / "bob.csv.gz")
     tick_ps: float | None = 156.25
     if all(file.exists() for file in files):
@@ -37,3 +34,7 @@ def demo(
     recipe = Recipe(tick_ps=tick_ps, mint="paper")
     both = distil.distil_files(files, (recipe, recipe), seeded(1), quiet=False)
     distil.show_both(both, out / "recorded", as_json=False)
+    typer.echo("")
+    for study in studies():
+        reproduce.run_and_show(study, out / study, blocks=100, seed=None, workers=workers, figures=True, as_json=False)
+        typer.echo("")

@@ -243,7 +243,7 @@ def stand_in(directory: Path) -> tuple[Path, Path]:
         )
         for name, clock in messy.items()
     }
-    scenario = msgspec.structs.replace(scenario, node=nodes, source={"eps": CwSource(pair_rate_hz=200_000.0)})
+    scenario = msgspec.structs.replace(scenario, node=nodes, source={"eps": CwSource(pair_rate_hz=1_000_000.0)})
     directory.mkdir(parents=True, exist_ok=True)
     files = (directory / "alice.csv.gz", directory / "bob.csv.gz")
     block = msgspec.structs.replace(optical_link(scenario, "alice-bob"), block_s=1.0)
