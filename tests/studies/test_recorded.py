@@ -8,6 +8,7 @@ from bellweave.dialogue import Closed, Dialogue, Message
 from bellweave.edge import tag_files
 from bellweave.errors import BellweaveError, ScenarioError
 from bellweave.results.recorded import Findings
+from bellweave.sim.classical import converse
 from bellweave.studies import recorded
 from bellweave.studies.recorded import Both, Party, Recipe
 from bellweave.studies.recorded_findings import findings
@@ -129,7 +130,7 @@ def _transcript_of_bob(files: tuple[Path, Path]) -> list[Message]:
             heard.append(recorded.CODEC.decode(data))
         return data
 
-    recorded.converse(alice, bob, recorded.CODEC, tamper=tap)
+    converse(alice, bob, recorded.CODEC, tamper=tap)
     return heard
 
 
@@ -137,16 +138,14 @@ def _transcript_of_bob(files: tuple[Path, Path]) -> list[Message]:
 def test_a_message_that_is_cut_costs_both_the_key(files: tuple[Path, Path], number: int) -> None:
     recordings = tuple(recorded.open_recording(file, PAPER) for file in files)
     entropies = recorded.seeded(1)
-    ends = [
-        recorded.party(role, recording, PAPER, entropy)
-        for role, recording, entropy in zip(("alice", "bob"), recordings, entropies, strict=True)
-    ]
+    alice = recorded.party("alice", recordings[0], PAPER, entropies[0])
+    bob = recorded.party("bob", recordings[1], PAPER, entropies[1])
 
     def cut(direction: str, count: int, data: bytes) -> bytes:
         return data[:-3] if direction == "bob to alice" and count == number else data
 
     with pytest.raises(BellweaveError):
-        recorded.converse(ends[0], ends[1], recorded.CODEC, tamper=cut)
+        converse(alice, bob, recorded.CODEC, tamper=cut)
 
 
 def test_roles_that_do_not_fit_the_file_are_refused(files: tuple[Path, Path]) -> None:
