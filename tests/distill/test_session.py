@@ -99,6 +99,20 @@ def test_too_many_errors_are_rejected_and_booked_as_such() -> None:
     assert alice.accountings == {}
 
 
+def test_errors_that_cascade_leaves_are_caught_and_booked_alike_at_both_ends() -> None:
+    """Few errors in few, big blocks: two of them in one half stay unseen in about one block of fifteen."""
+    params = Distillation(sample_fraction=0.5, verification_bits=16, margin_bits=0)
+    failed = 0
+    for seed in range(70):
+        alice, bob = converse(*Block(seed, 400, 0.01, params).roles(), DISTILLATION)
+        assert (alice.ledger, alice.rejection) == (bob.ledger, bob.rejection)
+        if alice.rejection == "verification failed":
+            failed += 1
+            assert alice.ledger.tag == 16
+            assert alice.ledger.closes()
+    assert failed > 0
+
+
 def test_a_single_block_of_the_paper_gives_no_provable_key() -> None:
     alice, bob = converse(*Block(1, 2441, 0.064, mint="provable").roles(), DISTILLATION)
 

@@ -1,13 +1,20 @@
 """Dialogues over real sockets: two coroutines, then two processes."""
 
 import asyncio
+import datetime as dt
 import hashlib
+import ipaddress
+import ssl
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from bellweave.dialogue import Abort, Codec, Dialogue, Message, encode, receive, refuse, until_closed
 from bellweave.distill.outcome import Outcome
@@ -182,6 +189,59 @@ def test_a_distillation_over_a_socket_gives_the_keys_of_memory() -> None:
     block = Block(seed=8, count=1224, qber=0.04)
 
     assert tuple(together(*block.roles(), DISTILLATION)) == converse(*block.roles(), DISTILLATION)
+
+
+# ------------------------------------------------------------------------------------------------------------------ TLS
+
+
+def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return a server's and a client's context that ask for each other's certificate: one, self-signed, for both."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start + dt.timedelta(days=36_500))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "both.pem"
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    file.write_bytes(private + certificate.public_bytes(pem))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for context in (server, client):
+        context.load_cert_chain(file)
+        context.load_verify_locations(file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return server, client
+
+
+def test_a_distillation_over_mutual_tls_gives_the_keys_of_memory(tmp_path: Path) -> None:
+    block = Block(seed=8, count=1224, qber=0.04)
+    alice, bob = block.roles()
+    server, client = contexts(tmp_path)
+
+    async def main() -> tuple[Outcome, Outcome]:
+        his: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            his.set_result(await dialogue_tcp.run(bob, reader, writer, DISTILLATION, 5.0))
+
+        async with dialogue_tcp.listening(handle, ssl=server) as port:
+            reader, writer = await dialogue_tcp.connect("127.0.0.1", port, ssl=client)
+            hers = await dialogue_tcp.run(alice, reader, writer, DISTILLATION, 5.0)
+            await his
+            await dialogue_tcp.close(writer)
+        return hers, his.result()
+
+    assert asyncio.run(main()) == converse(*block.roles(), DISTILLATION)
 
 
 # ------------------------------------------------------------------------------------------------------ two processes

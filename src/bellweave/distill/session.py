@@ -9,13 +9,12 @@ leaves them with different keys.
 Entropy: Alice draws every seed. Bob takes none, his argument keeps the two signatures alike.
 """
 
-import hmac
+from collections.abc import Callable
 
-from bellweave.blocks import Bytes, Rounds
-from bellweave.dialogue import Dialogue, Transcript, receive, refuse, reject, until_closed
-from bellweave.distill import accounting, amplification, cascade, estimation, setup, sifting, verification
+from bellweave.blocks import Bytes, Role, Rounds
+from bellweave.dialogue import Dialogue, Transcript, reject
+from bellweave.distill import accounting, amplification, cascade, confirmation, estimation, setup, sifting, verification
 from bellweave.distill.ledger import Book
-from bellweave.distill.messages import Confirmation
 from bellweave.distill.outcome import Context, Outcome, accepted, rejected
 from bellweave.distill.params import Distillation, Mint
 from bellweave.errors import BlockRejected, PeerAborted
@@ -37,36 +36,15 @@ def alice(rounds: Rounds, params: Distillation, context: Context, entropy: Entro
         ProtocolError: The peer or the line broke the protocol; the peer raises as well.
     """
     book = Book()
-    transcript = Transcript()
-    try:
-        key = yield from transcript.watch(_alice(rounds, params, context, entropy, book))
-        yield Confirmation(*transcript.digests())
-        yield from _check((yield from receive(Confirmation)), transcript)
-    except BlockRejected as why:
-        return rejected(why.reason, book)
-    except PeerAborted as why:
-        if why.rejection is None:
-            raise
-        return rejected(why.rejection, book)
-    return accepted(key, "alice", params, context, book)
+    key = _alice(rounds, params, context, entropy, book)
+    return (yield from _concluded("alice", key, confirmation.alice, params, context, book))
 
 
 def bob(rounds: Rounds, params: Distillation, context: Context, entropy: Entropy) -> Dialogue[Outcome]:  # noqa: ARG001
     """Distil as Bob, whose bits are corrected; otherwise as :func:`alice`."""
     book = Book()
-    transcript = Transcript()
-    try:
-        key = yield from transcript.watch(_bob(rounds, params, context, book))
-        yield from _check((yield from receive(Confirmation)), transcript)
-        yield Confirmation(*transcript.digests())
-        yield from until_closed()
-    except BlockRejected as why:
-        return rejected(why.reason, book)
-    except PeerAborted as why:
-        if why.rejection is None:
-            raise
-        return rejected(why.rejection, book)
-    return accepted(key, "bob", params, context, book)
+    key = _bob(rounds, params, context, book)
+    return (yield from _concluded("bob", key, confirmation.bob, params, context, book))
 
 
 def _alice(rounds: Rounds, params: Distillation, context: Context, entropy: Entropy, book: Book) -> Dialogue[Bytes]:
@@ -98,8 +76,23 @@ def _key_length(params: Distillation, mint: Mint, book: Book) -> Dialogue[int]:
     return length
 
 
-def _check(theirs: Confirmation, transcript: Transcript) -> Dialogue[None]:
-    """Refuse unless the peer sent what we received and received what we sent."""
-    sent, received = transcript.digests()
-    if not (hmac.compare_digest(theirs.sent, received) and hmac.compare_digest(theirs.received, sent)):
-        yield from refuse("the two ends saw different conversations")
+def _concluded(
+    role: Role,
+    distil: Dialogue[Bytes],
+    confirm: Callable[[Transcript], Dialogue[None]],
+    params: Distillation,
+    context: Context,
+    book: Book,
+) -> Dialogue[Outcome]:
+    """Distil and confirm; a block that physics or chance denies a key becomes an outcome without one."""
+    transcript = Transcript()
+    try:
+        key = yield from transcript.watch(distil)
+        yield from confirm(transcript)
+    except BlockRejected as why:
+        return rejected(why.reason, book)
+    except PeerAborted as why:
+        if why.rejection is None:
+            raise
+        return rejected(why.rejection, book)
+    return accepted(key, role, params, context, book)
