@@ -108,6 +108,12 @@ def test_foreign_kinds_unknown_fields_and_trailing_bytes_are_damaged() -> None:
     assert isinstance(CODEC.decode(encode(Number(1))[:-1]), Damaged)
 
 
+def test_bytes_nested_without_end_are_damaged_too() -> None:
+    nested = b"\x82\xa5other" + b"\x91" * 300_000 + b"\xc0" + encode(Number(1))[1:]
+
+    assert isinstance(CODEC.decode(nested), Damaged)
+
+
 def watched(mine: list[Message], theirs: int, *, first: bool) -> Dialogue[tuple[bytes, bytes]]:
     def talk() -> Dialogue[None]:
         if first:

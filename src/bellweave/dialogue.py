@@ -121,7 +121,7 @@ class Codec:
         """Return the message, or :class:`Damaged` for bytes that are none: the role decides what to do about it."""
         try:
             return self._decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Damaged(problem=str(error))
 
 
