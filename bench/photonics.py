@@ -1,8 +1,8 @@
 """CPU time and memory of one 86,100-pair block of the data-centre link, at both sampling levels.
 
-The link is `datacenter-link` as continuous-wave polarisation: 8,200 pairs/s for 10.5 s, 7.83 dB and sigma = pi / (6 sqrt 2) per
-arm, four detectors a side with 1,000 dark counts/s and 350 ps jitter, a window of 10 ns. CPU time (`time.process_time`) is the median over
-many blocks, after compilation; pin it to one core with `taskset -c 1`.
+The link is `datacenter-link` as continuous-wave polarisation: 8,200 pairs/s for 10.5 s, 7.83 dB and sigma = pi / (6
+sqrt 2) per arm, four detectors a side with 1,000 dark counts/s and 350 ps jitter, a window of 10 ns. CPU time
+(`time.process_time`) is the median over many blocks, after compilation; pin it to one core with `taskset -c 1`.
 
     python bench/photonics.py           a table
     python bench/photonics.py --json    one object {measure: {value, unit, target}}

@@ -2,9 +2,11 @@
 
 Rules of this file:
 
-1. A two-qubit state is a 4 x 4 density matrix in the order 00, 01, 10, 11; Alice's qubit comes first (time-bin: 0 = early).
-2. A channel is its Kraus operators, shape (k, 2, 2). All noise is drawn afresh for every photon, so the averaged density
-   matrix holds everything that a measurement of one pair can show: averaging first is exact, and costs one draw a pair.
+1. A two-qubit state is a 4 x 4 density matrix in the order 00, 01, 10, 11; Alice's qubit comes first (time-bin: 0 =
+early).
+2. A channel is its Kraus operators, shape (k, 2, 2). All noise is drawn afresh for every photon, so the averaged
+   density matrix holds everything that a measurement of one pair can show: averaging first is exact, and costs one draw
+   a pair.
 3. A measurement is an array ``effect[basis, bit]`` of positive operators, shape (2, 2, 2, 2); a table is
    ``P[basis_a, basis_b, bit_a, bit_b]``, shape (2, 2, 2, 2), the joint probability of the bits given the bases.
 """
@@ -40,7 +42,7 @@ _KETS: dict[str, tuple[float, float, float, float]] = {
 def bell_state(name: BellName) -> Complex:
     """Return the density matrix of a Bell state.
 
-    >>> float(bell_state("psi-")[1, 2].real)
+    >>> round(float(bell_state("psi-")[1, 2].real), 6)
     -0.5
     """
     ket = np.array(_KETS[name], np.complex128) / math.sqrt(2.0)
@@ -113,8 +115,8 @@ def misalignment(angle_rad: float) -> Complex:
 def gaussian_rotation(sigma_rad: float) -> Complex:
     """Return RX, then RZ, by fresh Gaussian angles of deviation ``sigma_rad``, averaged exactly.
 
-    The mean of RX(t) rho RX(t)^+ over t ~ N(0, sigma^2) is a bit flip with probability E[sin^2(t/2)] = (1 - exp(-sigma^2/2))/2;
-    the terms linear in sin t average out. The same holds for RZ and the phase flip.
+    The mean of RX(t) rho RX(t)^+ over t ~ N(0, sigma^2) is a bit flip with probability E[sin^2(t/2)] = (1 -
+    exp(-sigma^2/2))/2; the terms linear in sin t average out. The same holds for RZ and the phase flip.
 
     Source: SQUANCH 1.1.0, ``RandomUnitaryError``, whose argument ``variance`` is the standard deviation.
     """
@@ -143,13 +145,15 @@ def compose(first: Complex, *then: Complex) -> Complex:
 def on_alice(rho: Complex, kraus: Complex) -> Complex:
     """Return the pair's state after a channel on Alice's qubit."""
     state = rho.reshape(2, 2, 2, 2)
-    return np.einsum("mia,ajbl,mkb->ijkl", kraus, state, kraus.conj()).reshape(4, 4)
+    after: Complex = np.einsum("mia,ajbl,mkb->ijkl", kraus, state, kraus.conj()).reshape(4, 4)
+    return after
 
 
 def on_bob(rho: Complex, kraus: Complex) -> Complex:
     """Return the pair's state after a channel on Bob's qubit."""
     state = rho.reshape(2, 2, 2, 2)
-    return np.einsum("mja,iakb,mlb->ijkl", kraus, state, kraus.conj()).reshape(4, 4)
+    after: Complex = np.einsum("mja,iakb,mlb->ijkl", kraus, state, kraus.conj()).reshape(4, 4)
+    return after
 
 
 def effects(phase_rad: float = 0.0, visibility: float = 1.0) -> Complex:
@@ -169,8 +173,8 @@ def effects(phase_rad: float = 0.0, visibility: float = 1.0) -> Complex:
 def joint_table(rho: Complex, alice: Complex, bob: Complex) -> Reals:
     """Return ``P[basis_a, basis_b, bit_a, bit_b]``, the probability of the bits given the bases."""
     state = rho.reshape(2, 2, 2, 2)
-    table = np.einsum("ijkl,xaki,yblj->xyab", state, alice, bob).real
-    return np.clip(table, 0.0, 1.0)
+    table: Reals = np.einsum("ijkl,xaki,yblj->xyab", state, alice, bob).real.clip(0.0, 1.0)
+    return table
 
 
 def correlation(table: Reals) -> Reals:
@@ -181,8 +185,8 @@ def correlation(table: Reals) -> Reals:
 def chsh(rho: Complex) -> float:
     """Return the largest CHSH value that this state reaches, at most 2 sqrt 2.
 
-    Source: Horodecki, Horodecki, Horodecki, Phys. Lett. A 200, 340 (1995): 2 sqrt(m1 + m2), the two largest eigenvalues of
-    T^T T, T the correlation matrix.
+    Source: Horodecki, Horodecki, Horodecki, Phys. Lett. A 200, 340 (1995): 2 sqrt(m1 + m2), the two largest eigenvalues
+    of T^T T, T the correlation matrix.
 
     >>> round(chsh(bell_state("psi-")), 6)
     2.828427

@@ -116,7 +116,7 @@ def test_a_map_that_does_not_fit_is_refused() -> None:
 
 
 def test_time_bin_slots_tell_the_bit_and_the_public_time_does_not() -> None:
-    """Early, late and middle of pulse 3: outer slots are Z by time, the middle is X by port; all public times are equal."""
+    """Early, late and middle of pulse 3: outer slots are Z by time, the middle is X by port; one public time."""
     for slot, port, basis, bit in [(0, 0, 0, 0), (0, 1, 0, 0), (2, 0, 0, 1), (2, 1, 0, 1), (1, 0, 1, 0), (1, 1, 1, 1)]:
         detections = seen((300_000 + 20_000 * slot + 137, port), channels=2)
 

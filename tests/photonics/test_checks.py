@@ -49,18 +49,30 @@ IMPOSSIBLE = [
         "alice.analyser.bin_separation_ps",
         "is 33334; three slots must fit",
     ),
-    (optical(PULSED, arm(BIN), arm(TimeBin(bin_separation_ps=10_000))), "bob.analyser.bin_separation_ps", "is 10000, Alice's 20000"),
+    (
+        optical(PULSED, arm(BIN), arm(TimeBin(bin_separation_ps=10_000))),
+        "bob.analyser.bin_separation_ps",
+        "is 10000, Alice's 20000",
+    ),
     (optical(PULSED, arm(BIN), arm()), "bob.analyser.encoding", "differs"),
     (optical(CW, keyed(), arm()), "bob.analyser.basis_choice", "is passive, Alice's keyed"),
     (optical(CW, keyed(slot_ps=5), keyed(slot_ps=6)), "bob.analyser.slot_ps", "is 6, Alice's 5"),
-    (optical(CW, keyed(z_probability=0.5), keyed(z_probability=0.6)), "bob.analyser.z_probability", "is 0.6, Alice's 0.5"),
+    (
+        optical(CW, keyed(z_probability=0.5), keyed(z_probability=0.6)),
+        "bob.analyser.z_probability",
+        "is 0.6, Alice's 0.5",
+    ),
     (
         optical(CW, arm(detector=Detector(efficiencies=(0.5, 0.5))), arm()),
         "alice.detector.efficiencies",
         "has 2 entries, the analyser 4",
     ),
     (optical(CW, arm(), arm(clock=Clock(channel_delay_ps=(1,)))), "bob.clock.channel_delay_ps", "has 1 entries"),
-    (optical(CwSource(pair_rate_hz=1.0, density_matrix=ROWS), arm(), arm()), "source.density_matrix", "trace 1, not 0.5"),
+    (
+        optical(CwSource(pair_rate_hz=1.0, density_matrix=ROWS), arm(), arm()),
+        "source.density_matrix",
+        "trace 1, not 0.5",
+    ),
     (optical(THERMAL, arm(), arm()), "source.statistics", "density_matrix"),
     (optical(CwSource(pair_rate_hz=2e12), arm(), arm()), "source", "2e\\+12 pairs/s"),
 ]
@@ -68,7 +80,12 @@ IMPOSSIBLE = [
 
 @pytest.mark.parametrize(("case", "path", "words"), IMPOSSIBLE, ids=[row[1] for row in IMPOSSIBLE])
 def test_impossible_links_are_refused_everywhere(case: OpticalLink, path: str, words: str) -> None:
-    for use in (links.check_link, theory.expect, lambda it: links.tags(it, 1, 0), lambda it: links.coincidences(it, 1, 0)):
+    for use in (
+        links.check_link,
+        theory.expect,
+        lambda it: links.tags(it, 1, 0),
+        lambda it: links.coincidences(it, 1, 0),
+    ):
         with pytest.raises(ScenarioError, match=words) as caught:
             use(case)
         assert caught.value.path == f"link.a-b.{path}"

@@ -23,7 +23,9 @@ def sphere(count: int) -> bell.Reals:
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
-def test_categories_are_a_distribution_with_the_right_margins(reach_a: float, reach_b: float, efficiency: float) -> None:
+def test_categories_are_a_distribution_with_the_right_margins(
+    reach_a: float, reach_b: float, efficiency: float
+) -> None:
     uneven = Arm(node=Node(detector=Detector(efficiencies=(1.0, efficiency, 0.3, 0.9))), loss_db={})
     plain = Arm(node=Node(analyser=Polarisation(basis_choice="active")), loss_db={})
     shares = categories(TABLE[np.newaxis], modes(uneven), modes(plain), reach_a, reach_b)[0]
@@ -41,7 +43,9 @@ def test_bunched_tables_average_to_the_table_and_keep_the_sides_apart() -> None:
 
     same = [(0, 0), (1, 1)]
     for bases in same:
-        assert np.allclose(tables[(slice(None), *bases)].mean(axis=0), TABLE[bases], atol=4.0 * 0.3 / math.sqrt(200_000))
+        assert np.allclose(
+            tables[(slice(None), *bases)].mean(axis=0), TABLE[bases], atol=4.0 * 0.3 / math.sqrt(200_000)
+        )
     assert np.all(tables >= 0.0)
     assert np.allclose(tables.sum(axis=(3, 4)), 1.0)
     assert np.allclose(tables.sum(axis=4)[:, :, 0], tables.sum(axis=4)[:, :, 1])
@@ -69,11 +73,16 @@ def test_drawing_follows_the_distribution() -> None:
         found = np.bincount(drawn[row == own], minlength=5)
         expected = 40_000 * np.diff(cumulative[own], prepend=0.0)
         assert np.all(np.abs(found - expected) < 4.0 * np.sqrt(expected) + 1e-9)
-    assert chances(cumulative[:1]).pick(np.zeros(0, np.int64), np.array([0.0, 0.0999, 0.1, 0.9999])).tolist() == [1, 1, 3, 4]
+    assert chances(cumulative[:1]).pick(np.zeros(0, np.int64), np.array([0.0, 0.0999, 0.1, 0.9999])).tolist() == [
+        1,
+        1,
+        3,
+        4,
+    ]
 
 
 def test_pairs_of_one_crowded_pulse_share_a_direction_and_others_do_not() -> None:
-    """Two pairs seen in full: Alice's Z bits agree with probability 2/3 within a thermal pulse (uniform on 0..2 ones)."""
+    """Two pairs seen in full: Alice's Z bits agree with probability 2/3 (0, 1, 2 ones are alike)."""
     node = Node(analyser=Polarisation(z_probability=1.0))
     end = Arm(node=node, loss_db={})
     pulsed = PulsedSource(repetition_rate_hz=1e6, mean_pairs_per_pulse=0.1, statistics="thermal", state="psi-")
@@ -93,7 +102,8 @@ def test_pairs_of_one_crowded_pulse_share_a_direction_and_others_do_not() -> Non
 def test_equal_links_share_one_sampler() -> None:
     end = Arm(node=Node(), loss_db={"x": 3.0})
     first, second = (
-        OpticalLink(name="a", source=CwSource(pair_rate_hz=5.0), alice=end, bob=end, window_ps=1, block_s=1.0) for _ in range(2)
+        OpticalLink(name="a", source=CwSource(pair_rate_hz=5.0), alice=end, bob=end, window_ps=1, block_s=1.0)
+        for _ in range(2)
     )
 
     assert sampler(first, 0.0) is sampler(second, 0.0)

@@ -54,7 +54,7 @@ def test_thermal_pair_numbers_are_those_of_two_modes(mean: float, keep: float) -
 
 def test_nothing_is_kept_with_probability_zero() -> None:
     for statistics in ("poisson", "thermal"):
-        pulsed = PulsedSource(repetition_rate_hz=1e6, mean_pairs_per_pulse=1.0, statistics=statistics)  # type: ignore[arg-type]
+        pulsed = PulsedSource(repetition_rate_hz=1e6, mean_pairs_per_pulse=1.0, statistics=statistics)
         assert source.pairs(pulsed, 1.0, 0.0, stream(1, "x")).time_ps.size == 0
 
 

@@ -52,7 +52,7 @@ def test_the_eavesdropper_attacks_the_arm_and_the_share_that_she_chose() -> None
     before = qber(optical(noise, noise))[0]
 
     for arm in ("alice", "bob"):
-        eve = Eavesdropper(arm=arm)  # type: ignore[arg-type]
+        eve = Eavesdropper(arm=arm)
         assert np.allclose(qber(optical(noise, noise, eve=eve)), 0.25 + before / 2.0)
     assert np.allclose(qber(optical(Noise(), Noise(), eve=Eavesdropper(fraction=0.2, basis="x"))), (0.1, 0.0))
 
@@ -75,7 +75,12 @@ def test_a_given_density_matrix_replaces_the_state() -> None:
 
 def test_phases_add_and_visibilities_multiply_in_x_only() -> None:
     link = OpticalLink(
-        name="a", source=PULSED, alice=time_bin(0.5, visibility=0.9), bob=time_bin(0.3, visibility=0.8), window_ps=1, block_s=1.0
+        name="a",
+        source=PULSED,
+        alice=time_bin(0.5, visibility=0.9),
+        bob=time_bin(0.3, visibility=0.8),
+        window_ps=1,
+        block_s=1.0,
     )
     correlation = bell.correlation(states.tables(link, 0.0)[0])
 
@@ -90,7 +95,9 @@ def test_a_phase_of_pi_is_a_flip() -> None:
 
 
 def test_drift_is_cut_into_slices_and_goes_on_from_block_to_block() -> None:
-    link = OpticalLink(name="a", source=PULSED, alice=time_bin(drift=0.5), bob=time_bin(0.1, drift=0.25), window_ps=1, block_s=2.0)
+    link = OpticalLink(
+        name="a", source=PULSED, alice=time_bin(drift=0.5), bob=time_bin(0.1, drift=0.25), window_ps=1, block_s=2.0
+    )
 
     tables = states.tables(link, 4.0)
 

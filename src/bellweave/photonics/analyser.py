@@ -3,11 +3,11 @@
 Rules of this file:
 
 1. It reads one node's detections and what that node knows of itself, nothing of the peer.
-2. ``Clicks.time_ps`` is public. It must tell nothing about the outcome: with a continuous-wave source it is the tag freed of
-   clock offset, drift, path delay and the channel's own delay; with a pulsed source it is the *nominal* time of the pulse,
-   never the tag, because in time-bin the slot is the key bit.
-3. Clicks of one node that belong together (one pulse, or a chain with gaps of at most half a window) are one click or none;
-   ``double_click`` and ``cross_basis`` decide.
+2. ``Clicks.time_ps`` is public. It must tell nothing about the outcome: with a continuous-wave source it is the tag
+   freed of clock offset, drift, path delay and the channel's own delay; with a pulsed source it is the *nominal* time
+   of the pulse, never the tag, because in time-bin the slot is the key bit.
+3. Clicks of one node that belong together (one pulse, or a chain with gaps of at most half a window) are one click or
+   none; ``double_click`` and ``cross_basis`` decide.
 """
 
 from dataclasses import dataclass, field
@@ -42,8 +42,8 @@ class ChannelMap:
     """What a click of each channel means. With a modulator the basis comes from the setting instead.
 
     Attributes:
-        basis, bit: One entry a channel. Time-bin: a channel of basis X is an output of the interferometer, whose outer slots
-            mean Z; one of basis Z is a direct detector.
+        basis, bit: One entry a channel. Time-bin: a channel of basis X is an output of the interferometer, whose outer
+            slots mean Z; one of basis Z is a direct detector.
     """
 
     basis: tuple[int, ...]
@@ -126,7 +126,9 @@ def clicks(
     outcome = _outcomes(detections, meaning, flips)
     reach_ps = window_ps // 2
     if isinstance(source, PulsedSource):
-        time_ps, outcome = _gated(time_ps, outcome, detections.channel, meaning, arm, source, reach_ps, (int(flips[0]), int(not flips[0])))
+        time_ps, outcome = _gated(
+            time_ps, outcome, detections.channel, meaning, arm, source, reach_ps, (int(flips[0]), int(not flips[0]))
+        )
         reach_ps = 0
     if any(timing.channel_delay_ps):  # these can change the order
         order = np.argsort(time_ps, kind="stable")
@@ -149,8 +151,9 @@ def _outcomes(detections: Detections, meaning: ChannelMap, flips: tuple[bool, bo
     """Return 2 x basis + bit of every detection."""
     bit = np.array(meaning.bit, np.uint8)
     if detections.setting is not None:
-        table = np.concatenate([bit ^ flips[0], 2 + (bit ^ flips[1])]).astype(np.uint8)
-        return table[detections.setting * np.uint8(bit.size) + detections.channel]
+        table: Bytes = np.concatenate([bit ^ flips[0], 2 + (bit ^ flips[1])]).astype(np.uint8)
+        told: Bytes = table[detections.setting * np.uint8(bit.size) + detections.channel]
+        return told
     basis = np.array(meaning.basis, np.uint8)
     return (2 * basis + (bit ^ np.array(flips, np.uint8)[basis])).astype(np.uint8)[detections.channel]
 
@@ -184,7 +187,7 @@ def _gated(
 
 
 @numba.njit(cache=True)
-def _resolve(time_ps, outcome, reach_ps, double_random, cross_random, rng):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, C901, PLR0912
+def _resolve(time_ps, outcome, reach_ps, double_random, cross_random, rng):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Reduce groups of clicks to one click or none; return (time, basis, bit). ``outcome`` is 2 x basis + bit."""
     kept_ps = np.empty(time_ps.size, np.int64)
     basis, bit = np.empty(time_ps.size, np.uint8), np.empty(time_ps.size, np.uint8)
@@ -200,10 +203,10 @@ def _resolve(time_ps, outcome, reach_ps, double_random, cross_random, rng):  # t
                 end += 1
             if seen & 3 and seen & 12:
                 keep = cross_random
-                seen &= 3 if rng.random() < 0.5 else 12  # noqa: PLR2004
+                seen &= 3 if rng.random() < 0.5 else 12
             if seen in {3, 12}:
                 keep = keep and double_random
-                seen &= 5 if rng.random() < 0.5 else 10  # noqa: PLR2004
+                seen &= 5 if rng.random() < 0.5 else 10
             told = 0
             while not (seen >> told) & 1:
                 told += 1
@@ -214,5 +217,3 @@ def _resolve(time_ps, outcome, reach_ps, double_random, cross_random, rng):  # t
             size += 1
         start = end
     return kept_ps[:size], basis[:size], bit[:size]
-
-

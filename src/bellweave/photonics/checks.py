@@ -64,7 +64,7 @@ def _encodings(link: OpticalLink) -> None:
             _refuse(
                 link,
                 "bob.analyser.bin_separation_ps",
-                f"is {theirs.bin_separation_ps}, Alice's {ours.bin_separation_ps}: unequal interferometers never interfere",
+                f"is {theirs.bin_separation_ps}, Alice's {ours.bin_separation_ps}: unequal delays never interfere",
             )
     elif isinstance(ours, Polarisation) and isinstance(theirs, Polarisation):
         if (ours.basis_choice == "keyed") != (theirs.basis_choice == "keyed"):
@@ -98,7 +98,7 @@ def _pulses(link: OpticalLink, source: PulsedSource) -> None:
             _refuse(
                 link,
                 "alice.analyser.bin_separation_ps",
-                f"is {step_ps}; three slots must fit the pulse period of {period:.6g} ps, so the limit is {period / 3:.6g}",
+                f"is {step_ps}; three slots must fit a pulse period of {period:.6g} ps: limit is {period / 3:.6g}",
             )
     elif link.window_ps > period:
         _refuse(

@@ -1,6 +1,7 @@
 """Detectors and time taggers: dark counts, dead time, afterpulses, and the node's own clock.
 
-Events travel as packed keys ``time << 4 | channel``, int64, so that one fast integer sort orders times with their channels.
+Events travel as packed keys ``time << 4 | channel``, int64, so that one fast integer sort orders times with their
+channels.
 """
 
 import numba
@@ -136,7 +137,8 @@ def _merged(events, gaps, channels, block_ps, mean_gap_ps):  # type: ignore[no-u
     merged = np.empty(events.size + gaps.size, np.int64)
     scale = mean_gap_ps * (1 << _STEP_BITS)
     mask = (1 << _STEP_BITS) - 1
-    size = taken = step = 0
+    size = taken = 0
+    step = np.int64(0)
     following = events[0] if events.size else _NEVER
     for index in range(gaps.size):
         step += np.int64(scale * gaps[index])
@@ -156,8 +158,6 @@ def _merged(events, gaps, channels, block_ps, mean_gap_ps):  # type: ignore[no-u
         size += 1
         taken += 1
     return merged[:size]
-
-
 
 
 @numba.njit(cache=True)

@@ -3,8 +3,8 @@
 * :func:`tags`: every detector event of both nodes; accidentals, double clicks and dead time arise by themselves.
 * :func:`coincidences`: only what survives matching, drawn from the rates of :mod:`bellweave.photonics.theory`.
 
-Each block starts at source time 0, and the times of its emissions lie in [0, block_s). Interferometer phases, channel cuts
-and modulator slots depend on the time since the start of the run, block x block_s + t.
+Each block starts at source time 0, and the times of its emissions lie in [0, block_s). Interferometer phases, channel
+cuts and modulator slots depend on the time since the start of the run, block x block_s + t.
 """
 
 from functools import lru_cache
@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.random import Generator
 
+from bellweave.bell import Reals
 from bellweave.blocks import Bytes, Detections, Ints, Rounds
 from bellweave.photonics import detector, modulator, outcomes, source, states, theory
 from bellweave.photonics.checks import check_link
@@ -21,6 +22,10 @@ from bellweave.rng import stream
 from bellweave.units import s_to_ps
 
 __all__ = ["bob_flips", "check_link", "coincidences", "tags"]
+
+
+_PLACES: Bytes = ((np.arange(16) >> np.array([[3], [2], [1], [0]])) & 1).astype(np.uint8)
+"""What each of the 16 cells means: basis_a, basis_b, bit_a, bit_b."""
 
 
 def tags(link: OpticalLink, seed: int, block: int) -> tuple[Detections, Detections]:
@@ -59,9 +64,10 @@ def coincidences(link: OpticalLink, seed: int, block: int) -> tuple[Rounds, Roun
     rng = stream(seed, "link", link.name, "block", block, "coincidences")
     mean, cumulative = _cells(msgspec.msgpack.encode(link), _start_s(link, block, matters=link.cut is not None))
     count = int(rng.poisson(mean))
-    cell = np.searchsorted(cumulative, rng.random(count), side="right").astype(np.uint8)
+    cell = np.searchsorted(cumulative, rng.random(count), side="right")
     ids = np.arange(count)
-    return Rounds(ids, cell >> 3, (cell >> 1) & 1), Rounds(ids, (cell >> 2) & 1, cell & 1)
+    basis_a, basis_b, bit_a, bit_b = _PLACES[:, cell]
+    return Rounds(ids, basis_a, bit_a), Rounds(ids, basis_b, bit_b)
 
 
 def bob_flips(link: OpticalLink) -> tuple[bool, bool]:
@@ -141,7 +147,7 @@ def _start_s(link: OpticalLink, block: int, *, matters: bool) -> float:
 
 
 @lru_cache(maxsize=256)
-def _cells(encoded: bytes, start_s: float) -> tuple[float, np.ndarray]:
+def _cells(encoded: bytes, start_s: float) -> tuple[float, Reals]:
     """Return (mean number of rounds, cumulative distribution over the 16 cells basis_a, basis_b, bit_a, bit_b)."""
     link = msgspec.msgpack.decode(encoded, type=OpticalLink)
     check_link(link)

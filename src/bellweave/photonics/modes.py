@@ -1,7 +1,7 @@
 """Where a photon can be seen: the modes of an analyser, with everything that weights them.
 
-A *mode* is a detector and, for time-bin, an arrival slot; it stands for one outcome (basis, bit). Encoding (what a photon
-does), decoding and theory all read the same table.
+A *mode* is a detector and, for time-bin, an arrival slot; it stands for one outcome (basis, bit). Encoding (what a
+photon does), decoding and theory all read the same table.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Modes:
     Attributes:
         basis, bit, channel: Shape (M,), what a click in the mode means and which detector clicks.
         offset_ps: Shape (M,), arrival time relative to the nominal time of the pulse.
-        weight: Shape (settings, M): the chance that a photon that would give ``bit`` in ``basis`` is detected in this mode,
+        weight: Shape (settings, M): the chance that a photon that would give ``bit`` in ``basis`` is seen in this mode,
             efficiency included. One setting for passive analysers; two (Z, X) for modulators.
         dark_rate_hz: Shape (M,), dark counts of the mode's detector.
     """
@@ -84,9 +84,9 @@ def _time_bin(analyser: TimeBin) -> list[_Row]:
     """Return the interferometer's modes: a passive choice of Z and X, 1/2 each.
 
     A photon |b> (early 0, late 1) takes the short or the long arm (delay one bin, phase phi) and leaves at port p. The
-    amplitudes 1/2 give slot b (short) and slot b + 1 (long). In slots 0 and 2 only one way leads: |<b|psi>|^2 / 4 at either
-    port, a Z outcome. In slot 1 early-long and late-short interfere: (e^(i phi) <0|psi> + (-1)^p <1|psi>) / 2, which is half
-    the projection on (|0> + (-1)^p e^(i phi) |1>) / sqrt 2: X turned by the phase, with probability 1/2.
+    amplitudes 1/2 give slot b (short) and slot b + 1 (long). In slots 0 and 2 only one way leads: |<b|psi>|^2 / 4 at
+    either port, a Z outcome. In slot 1 early-long and late-short interfere: (e^(i phi) <0|psi> + (-1)^p <1|psi>) / 2,
+    which is half the projection on (|0> + (-1)^p e^(i phi) |1>) / sqrt 2: X turned by the phase, with probability 1/2.
 
     The direct detector sees a photon without the interferometer, in slot b.
     """

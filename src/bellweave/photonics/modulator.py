@@ -1,8 +1,8 @@
 """Basis choice by a modulator: which basis a node measures in, slot by slot.
 
-The setting of slot i is a pseudo-random function of i: AES-128 in counter mode, one block a slot, whose first 64 bits are
-compared with the probability of Z. With ``active`` each node has a key of its own, with ``keyed`` both share one, so all
-their bases match; everyone who breaks the cipher knows the bases, hence its security is computational.
+The setting of slot i is a pseudo-random function of i: AES-128 in counter mode, one block a slot, whose first 64 bits
+are compared with the probability of Z. With ``active`` each node has a key of its own, with ``keyed`` both share one,
+so all their bases match; everyone who breaks the cipher knows the bases, hence its security is computational.
 """
 
 import numpy as np

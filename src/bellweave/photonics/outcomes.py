@@ -1,7 +1,7 @@
 """Outcomes: which modes the two photons of each pair are seen in.
 
 A pair ends in one of (M_A + 1) x (M_B + 1) categories, mode or lost on either side; one draw from the cumulative
-distribution decides. The distribution depends on the modulators' settings, on the slice of the block where phases drift,
+distribution decides. The distribution depends on the modulators' settings, on the slice of the block if phases drift,
 and, in a thermal pulse with several pairs, on the direction that all pairs of the pulse share.
 """
 
@@ -43,7 +43,7 @@ def bunched(table: Reals, direction: Reals) -> Reals:
     same = np.stack([table[:, 0, 0], table[:, 1, 1]], axis=1)  # [k, basis, bit_a, bit_b]
     joint = alice[..., np.newaxis] * same * 2.0
     bob = joint.sum(axis=2)
-    result = np.einsum("kxa,kyb->kxyab", alice, bob)
+    result: Reals = np.einsum("kxa,kyb->kxyab", alice, bob)
     result[:, 0, 0], result[:, 1, 1] = joint[:, 0], joint[:, 1]
     return result
 
@@ -53,8 +53,10 @@ def categories(table: Reals, alice: Modes, bob: Modes, alice_reach: float, bob_r
 
     Args:
         table: Shape (k, 2, 2, 2, 2).
-        alice, bob: The modes, S_A and S_B settings.
-        alice_reach, bob_reach: Probability that the photon reaches the analyser.
+        alice: Alice's modes, S_A settings.
+        bob: Bob's modes, S_B settings.
+        alice_reach: Probability that Alice's photon reaches the analyser.
+        bob_reach: Bob's.
 
     Returns:
         Shape (k, S_A, S_B, M_A + 1, M_B + 1); the last index on either side means lost.
@@ -122,9 +124,7 @@ class Sampler:
         for start in range(0, several.size, _CHUNK):
             part = several[start : start + _CHUNK]
             table = self._tables[piece[part]] if piece.size else self._tables[:1]
-            shares = _cumulated(
-                bunched(table, direction[start : start + _CHUNK]), *self._modes, self._link, self.keep
-            )
+            shares = _cumulated(bunched(table, direction[start : start + _CHUNK]), *self._modes, self._link, self.keep)
             own_a, own_b = (0 if setting is None else setting[part] for setting in settings)
             own = shares[np.arange(part.size), own_a, own_b]
             category[part] = np.minimum((own <= uniform[part, np.newaxis]).sum(axis=1), own.shape[1] - 1)
@@ -147,7 +147,7 @@ class Chances:
     guide: Ints
 
     def pick(self, row: Ints, uniform: Reals) -> Ints:
-        """Return a category for each number in [0, 1); ``row`` is of the same shape, or empty where there is one row."""
+        """Return a category for each number in [0, 1); ``row`` has the same shape, or is empty if there is one row."""
         picked: Ints = _pick(self.cumulative, self.guide, row, uniform)
         return picked
 

@@ -39,7 +39,8 @@ def pulses(source: PulsedSource, block_s: float) -> int:
 
 def pulse_time_ps(source: PulsedSource, index: Ints) -> Ints:
     """Return the nominal times of pulses, shape (n,), from the block's start."""
-    return np.rint(index * period_ps(source)).astype(np.int64)
+    time_ps: Ints = np.rint(index * period_ps(source)).astype(np.int64)
+    return time_ps
 
 
 def pairs(source: Source, block_s: float, keep: float, rng: Generator) -> Pairs:

@@ -1,4 +1,4 @@
-"""What a pair's two photons have in common when they reach the analysers: the joint table of outcomes, noise included."""
+"""What a pair's two photons have in common at the analysers: the joint table of outcomes, noise included."""
 
 import math
 from functools import lru_cache
@@ -62,6 +62,7 @@ def tables(link: OpticalLink, start_s: float) -> Reals:
 
 
 def _tables(link: OpticalLink, now_s: Reals) -> Reals:
+    """Return the joint tables at these times, shape (n, 2, 2, 2, 2)."""
     rho = arriving_state(link)
     return np.stack([bell.joint_table(rho, _effects(link.alice, t), _effects(link.bob, t)) for t in now_s.tolist()])
 
@@ -72,7 +73,7 @@ def drifts(link: OpticalLink) -> bool:
 
 
 def flips(link: OpticalLink) -> tuple[bool, bool]:
-    """Return whether Bob must invert his bit in Z and in X: where the source and the phases at the start anti-correlate."""
+    """Return whether Bob must invert his bit in Z and in X: where source and phases anti-correlate."""
     return _flips(msgspec.msgpack.encode(link))
 
 

@@ -103,7 +103,7 @@ def expect(link: OpticalLink, start_s: float = 0.0) -> Expected:
 
 
 def cells_hz(link: OpticalLink, start_s: float = 0.0) -> Reals:
-    """Return the rate of matched pairs by ``[basis_a, basis_b, bit_a, bit_b]``, Bob's bits flipped, shape (2, 2, 2, 2)."""
+    """Return the rate of matched pairs by ``[basis_a, basis_b, bit_a, bit_b]``, Bob's bits flipped: [2, 2, 2, 2]."""
     return expect(link, start_s).cells_hz
 
 
@@ -123,12 +123,13 @@ def ma_fung_lo(lam: float, eta_a: float, eta_b: float, y0: float, e_d: float) ->
 
     Args:
         lam: Half the mean pair number of a pulse, > 0.
-        eta_a, eta_b: Overall efficiency of each end.
+        eta_a: Overall efficiency of Alice's end.
+        eta_b: Of Bob's.
         y0: Background click probability of each end and pulse.
         e_d: Error probability of a true pair.
 
-    Source: Ma, Fung, Lo, PRA 76, 012307 (2007), Eqs. 9 and 10. Their Eq. 9 subtracts numbers near 1; here the differences
-    are taken first, so that gains of 1e-20 keep their digits.
+    Source: Ma, Fung, Lo, PRA 76, 012307 (2007), Eqs. 9 and 10. Their Eq. 9 subtracts numbers near 1; here the
+    differences are taken first, so that gains of 1e-20 keep their digits.
 
     >>> gain, error = ma_fung_lo(0.05, 0.1, 0.1, 1e-5, 0.015)
     >>> round(gain * 1e3, 8), round(error, 8)
@@ -137,7 +138,8 @@ def ma_fung_lo(lam: float, eta_a: float, eta_b: float, y0: float, e_d: float) ->
     dark = 1.0 - y0
     a, b = eta_a * lam, eta_b * lam
     c = a + b - eta_a * b
-    # Q = 1 - D/(1+a)^2 - D/(1+b)^2 + D^2/(1+c)^2, D = 1 - Y0, is P(click at A) P(click at B) + D^2 [(1+c)^-2 - (1+a)^-2 (1+b)^-2].
+    # Q = 1 - D/(1+a)^2 - D/(1+b)^2 + D^2/(1+c)^2 with D = 1 - Y0
+    #   = P(click at A) P(click at B) + D^2 [(1+c)^-2 - (1+a)^-2 (1+b)^-2].
     click_a, click_b = (y0 + dark * x * (2.0 + x) / (1.0 + x) ** 2 for x in (a, b))
     apart, together = (1.0 + a) * (1.0 + b), 1.0 + c
     gap = eta_a * b + a * b  # apart - together

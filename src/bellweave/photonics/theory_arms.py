@@ -50,7 +50,8 @@ def arm_rates(link: OpticalLink, arm: Arm, marginal: Reals, *, whole: bool) -> A
     strayed = link.crosstalk * arm.transmission if whole else 0.0
     share = _setting_shares(arm)
     photon = share @ (table.weight * (own * marginal[table.basis, table.bit] + 0.5 * strayed))
-    photon_hz = link.source.emitted_pair_rate_hz * np.bincount(table.channel, photon, node.analyser.channels)
+    seen = np.bincount(table.channel, photon, node.analyser.channels)
+    photon_hz: Reals = np.asarray(seen, np.float64) * link.source.emitted_pair_rate_hz
     click_hz, live = _renewal(link, arm, photon_hz)
     jitter_ps = node.detector.jitter_ps
     return ArmRates(
@@ -80,9 +81,9 @@ def _setting_shares(arm: Arm) -> Reals:
 def _renewal(link: OpticalLink, arm: Arm, photon_hz: Reals) -> tuple[Reals, Reals]:
     """Return (clicks per second, live share) of each detector; a click starts everything anew.
 
-    After a click the detector is blind for the dead time. Then it waits for the next photon or dark count, rate r, or, with
-    probability p, for an afterpulse after an exponential time of mean d, whichever comes first. The mean time between clicks
-    is dead + (1 - p) / r + p / (r + 1/d).
+    After a click the detector is blind for the dead time. Then it waits for the next photon or dark count, rate r, or,
+    with probability p, for an afterpulse after an exponential time of mean d, whichever comes first. The mean time
+    between clicks is dead + (1 - p) / r + p / (r + 1/d).
 
     With a pulsed source only whole pulse periods inside the dead time cost photons.
     """

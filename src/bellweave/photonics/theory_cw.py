@@ -1,9 +1,9 @@
 """Closed forms for a continuous-wave source.
 
-Source: Neumann et al., Phys. Rev. A 104, 022406 (2021): singles, true coincidences times the share erf(w / (2 sqrt 2 sigma))
-that jitter leaves in the window, accidentals S_A S_B w. Ours goes on where that paper says "to good approximation": clicks
-that already have their true partner give no accidental, one click matches one other, detectors that are blind together after
-a common coincidence are counted, and a node's own double clicks follow its rules.
+Source: Neumann et al., Phys. Rev. A 104, 022406 (2021): singles, true coincidences times the share erf(w / (2 sqrt 2
+sigma)) that jitter leaves in the window, accidentals S_A S_B w. Ours goes on where that paper says "to good
+approximation": clicks that already have their true partner give no accidental, one click matches one other, detectors
+that are blind together after a common coincidence are counted, and a node's own double clicks follow its rules.
 """
 
 import math
@@ -22,7 +22,8 @@ def cells_hz(link: OpticalLink, table: Reals, alice: ArmRates, bob: ArmRates, sh
     Args:
         link: The link.
         table: Shape (2, 2, 2, 2).
-        alice, bob: The arms.
+        alice: Alice's arm.
+        bob: Bob's arm.
         shares: Shape (S_A, S_B), share of the time at each pair of settings.
 
     Returns:
@@ -76,7 +77,7 @@ def _outcome_rates(link: OpticalLink, table: Reals, side: int, arm: ArmRates) ->
 
 
 def _late(link: OpticalLink, arm: Arm, rates: ArmRates) -> Reals:
-    """Return the chance that jitter moves a click of the row's outcome into a slot with the column's setting, shape (4, 4)."""
+    """Return the chance that jitter moves a click (row: outcome) to a slot of the other setting, shape (4, 4)."""
     analyser = arm.node.analyser
     matrix = np.eye(4)
     if isinstance(analyser, Polarisation) and rates.share.size > 1:
@@ -97,8 +98,8 @@ def _resolved(arm: Arm, rates_hz: Reals, share: Reals, half_s: float) -> tuple[R
     """Return (matrix, rates) after a node's rules for its own double clicks.
 
     Returns:
-        Shape (4, 4), the chance that a click of the row's outcome ends as the column's; and rates, shape (S, 4). Groups of
-        three and more are taken as two.
+        Shape (4, 4), the chance that a click of the row's outcome ends as the column's; and rates, shape (S, 4). Groups
+        of three and more are taken as two.
     """
     blind = arm.node.detector.dead_time_ps * 1e-12 >= half_s
     rules = pair_rules(arm)
@@ -125,7 +126,7 @@ def pair_rules(arm: Arm) -> Reals:
 
 
 def resolve(arm: Arm, seen: int) -> Reals:
-    """Return the chance of each outcome 2 x basis + bit, shape (4,), for a group in which the bits of ``seen`` clicked."""
+    """Return the chance of each outcome 2 x basis + bit, shape (4,), if those in the bits of ``seen`` clicked."""
     analyser = arm.node.analyser
     chance = np.zeros(4)
     z, x = seen & 3, seen >> 2
@@ -146,7 +147,8 @@ def _accidentals(true_hz: Reals, alice_hz: Reals, bob_hz: Reals, shares: Reals, 
     lonely_a = alice_hz * (1.0 - _ratio(true_hz.sum(axis=1), share_a @ alice_hz))
     lonely_b = bob_hz * (1.0 - _ratio(true_hz.sum(axis=0), share_b @ bob_hz))
     crowd = (float((share_a @ lonely_a).sum()) + float((share_b @ lonely_b).sum())) * window_s
-    return np.einsum("st,si,tj->ij", shares, lonely_a, lonely_b) * window_s * math.exp(-0.5 * crowd)
+    met_hz: Reals = np.einsum("st,si,tj->ij", shares, lonely_a, lonely_b) * window_s * math.exp(-0.5 * crowd)
+    return met_hz
 
 
 def _ratio(part: Reals, whole: Reals) -> Reals:

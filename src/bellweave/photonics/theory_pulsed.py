@@ -1,9 +1,9 @@
 """Closed forms for a pulsed source: exact inclusion and exclusion over which outcomes click in a pulse.
 
-With H(S) the chance that a pair causes a click in the set S of outcomes (four a side), the chance that a pulse causes none
-is the generating function of its pair number at 1 - H: exp(-mu H) for many modes, (1 + mu H / 2)^-2 for one mode for each
-polarisation, averaged there over the direction that the pulse's pairs share. Everything is taken relative to 1 (expm1), so
-that gains far below the rounding error of 1 come out right.
+With H(S) the chance that a pair causes a click in the set S of outcomes (four a side), the chance that a pulse causes
+none is the generating function of its pair number at 1 - H: exp(-mu H) for many modes, (1 + mu H / 2)^-2 for one mode
+for each polarisation, averaged there over the direction that the pulse's pairs share. Everything is taken relative to 1
+(expm1), so that gains far below the rounding error of 1 come out right.
 """
 
 import numpy as np
@@ -23,8 +23,8 @@ def cells_hz(
 ) -> tuple[Reals, Reals]:
     """Return (correlated, accidental) coincidences per second, each shape (4, 4): outcome of Alice, of Bob.
 
-    Accidental is what singles that know nothing of each other would give; correlated the rest, which can be negative where
-    the state forbids an outcome.
+    Accidental is what singles that know nothing of each other would give; correlated the rest, which can be negative
+    where the state forbids an outcome.
     """
     tables, weights = _pulse_tables(source, table)
     total, accidental = np.zeros((4, 4)), np.zeros((4, 4))
@@ -66,24 +66,27 @@ def _hits(pair: Reals, alice: ArmRates, bob: ArmRates) -> Reals:
     both = pair[:, :-1, :-1] * np.outer(alice.live[alice.modes.channel], bob.live[bob.modes.channel])
     by_a = (pair[:, :-1].sum(axis=2) * alice.live[alice.modes.channel]) @ member_a.T
     by_b = (pair[:, :, :-1].sum(axis=1) * bob.live[bob.modes.channel]) @ member_b.T
-    return by_a[:, :, None] + by_b[:, None, :] - member_a @ both @ member_b.T
+    either: Reals = by_a[:, :, None] + by_b[:, None, :] - member_a @ both @ member_b.T
+    return either
 
 
 def _members(arm: ArmRates) -> Reals:
     """Return which modes belong to a subset of outcomes, shape (16, M)."""
-    return _SUBSETS[:, 2 * arm.modes.basis + arm.modes.bit]
+    member: Reals = _SUBSETS[:, 2 * arm.modes.basis + arm.modes.bit]
+    return member
 
 
 def _log_quiet(link: OpticalLink, source: PulsedSource, setting: int, arm: ArmRates) -> Reals:
-    """Return the logarithm of the chance that no dark count, afterpulse or strayed photon clicks in a subset, shape (16,)."""
+    """Return the log of the chance that no dark count, afterpulse or strayed photon clicks in a subset, shape (16,)."""
     on = arm.modes.weight[setting] > 0.0
     gates = arm.noise_hz[arm.modes.channel] * on * (link.window_ps + 1) * 1e-12
     strayed = 0.5 * source.mean_pairs * arm.strayed * arm.same_time * arm.modes.weight[setting]
-    return _members(arm) @ -(gates + strayed * arm.live[arm.modes.channel])
+    quiet: Reals = _members(arm) @ -(gates + strayed * arm.live[arm.modes.channel])
+    return quiet
 
 
 def _exactly(missing: Reals) -> Reals:
-    """Return P(exactly these outcomes click) from P(none of these clicks) - 1, shape (16, 16); entry [0, 0] is unused."""
+    """Return P(exactly these outcomes click) from P(none of these clicks) - 1, shape (16, 16)."""
     return _MOEBIUS @ missing @ _MOEBIUS.T + np.outer(_MOEBIUS.sum(axis=1), _MOEBIUS.sum(axis=1))
 
 
