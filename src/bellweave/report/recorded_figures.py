@@ -102,7 +102,7 @@ def window(findings: Findings, out: Path) -> list[Path]:
         for ax in axes:
             ax.set_ylim(0, None)
             ax.axvline(taken_ns, color="black", ls="--", lw=1.2, label=taken)
-        axes[1].legend(loc="lower right")
+        axes[1].legend(loc="upper left")
         axes[2].set_xscale("log")
         ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if width_ns[0] <= t <= width_ns[-1]]
         axes[2].set_xticks(ticks, [f"{t:g}" for t in ticks])

@@ -55,7 +55,7 @@ def findings(both: Both) -> Findings:
         zero_share=_zero_share(evidence.matrix, hers, his),
         comparison=_comparison(alice, bob, hers, his),
         warnings=evidence.warnings,
-        conditions=CONDITIONS,
+        conditions=(*CONDITIONS, *_measured(alice, bob)),
     )
 
 
@@ -118,6 +118,17 @@ def _window(point: windows.WindowPoint) -> Window:
 def _mismatch(party: Party) -> float:
     rates = [echo.clicks - echo.dropped for echo in party.found]
     return max(rates) / max(min(rates), 1)
+
+
+def _measured(alice: Party, bob: Party) -> tuple[str, ...]:
+    """Return conditions that have numbers."""
+    sifted, disclosed = alice.outcome.ledger, bob.calibrated.sacrificed
+    uneven = sifted.sifted_z / max(sifted.sifted_x, 1)
+    rates = f"{_mismatch(alice):.1f} (Alice) and {_mismatch(bob):.1f} times (Bob)"
+    return (
+        f"A party's detectors click up to {rates} as often as others; Z was sifted {uneven:.1f} times as often as X.",
+        f"Calibration disclosed {disclosed} of Bob's {len(bob.recording.seen)} detections; the key has none of them.",
+    )
 
 
 def _zero_share(matrix: Ints, hers: ChannelMap, his: ChannelMap) -> tuple[float, float]:
