@@ -171,9 +171,12 @@ def effects(phase_rad: float = 0.0, visibility: float = 1.0) -> Complex:
 
 
 def joint_table(rho: Complex, alice: Complex, bob: Complex) -> Reals:
-    """Return ``P[basis_a, basis_b, bit_a, bit_b]``, the probability of the bits given the bases."""
+    """Return ``P[basis_a, basis_b, bit_a, bit_b]``, the probability of the bits given the bases.
+
+    Leading axes of the measurements, such as time, are kept.
+    """
     state = rho.reshape(2, 2, 2, 2)
-    table: Reals = np.einsum("ijkl,xaki,yblj->xyab", state, alice, bob).real.clip(0.0, 1.0)
+    table: Reals = np.einsum("ijkl,...xaki,...yblj->...xyab", state, alice, bob).real.clip(0.0, 1.0)
     return table
 
 

@@ -121,7 +121,7 @@ GRID = {
     ),
     "time-bin, dark counts": optical(POISSON, *both(encoding=BIN, dark_rate_hz=100_000.0), window_ps=10_000),
 }
-BLOCKS = 2
+BLOCKS = 6
 
 
 @dataclass

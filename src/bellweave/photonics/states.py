@@ -10,8 +10,8 @@ from bellweave import bell
 from bellweave.bell import Complex, Reals
 from bellweave.photonics.params import Arm, Noise, OpticalLink, Source, TimeBin
 
-PHASE_STEP_RAD = 0.01
-"""A drifting phase is held for as long as it moves by this much; the mean of its cosine is then right to 1e-5."""
+PHASE_STEP_RAD = 0.02
+"""A drifting phase is held while it moves by this much: the mean cosine of a slice is then right to 2e-5."""
 
 _EVEN = 1e-9
 """A correlation closer to 0 than this is rounding, not a sign."""
@@ -63,8 +63,8 @@ def tables(link: OpticalLink, start_s: float) -> Reals:
 
 def _tables(link: OpticalLink, now_s: Reals) -> Reals:
     """Return the joint tables at these times, shape (n, 2, 2, 2, 2)."""
-    rho = arriving_state(link)
-    return np.stack([bell.joint_table(rho, _effects(link.alice, t), _effects(link.bob, t)) for t in now_s.tolist()])
+    alice, bob = (np.stack([_effects(arm, moment_s) for moment_s in now_s.tolist()]) for arm in (link.alice, link.bob))
+    return bell.joint_table(arriving_state(link), alice, bob)
 
 
 def drifts(link: OpticalLink) -> bool:
