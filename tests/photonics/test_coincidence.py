@@ -93,6 +93,26 @@ def test_a_click_costs_about_as_many_bits_as_its_gap_has() -> None:
     )
 
 
+def test_a_long_announcement_comes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coincidence, "MAX_TAGS", 2)
+    hers, his = clicks([0, 10_000, 20_000, 30_000, 40_000]), clicks([100, 10_100, 20_100, 30_100, 40_100])
+
+    alice, bob = converse(coincidence.alice(hers, 1_000), coincidence.bob(his), CODEC)
+
+    assert alice.id.tolist() == bob.id.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("second", "words"), [([1_000], "must not decrease"), ([], "is empty")])
+def test_parts_that_do_not_continue_are_refused(second: list[int], words: str) -> None:
+    def bob() -> Dialogue[None]:
+        yield pack(np.array([5_000, 9_000]), 64, more=True)
+        yield pack(np.array(second, np.int64), 64)
+        yield from receive(Coincident)
+
+    with pytest.raises(ProtocolError, match=words):
+        converse(coincidence.alice(clicks([0]), 1_000), bob(), CODEC)
+
+
 def say(message: Message) -> Dialogue[None]:
     yield message
     yield from receive(Coincident)

@@ -1,11 +1,12 @@
 """From files to keys: equal at both ends, honest about errors, each party from its own file."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from bellweave.dialogue import Closed, Dialogue, Message
-from bellweave.edge import tag_files
+from bellweave.edge import dialogue_tcp, tag_files
 from bellweave.errors import BellweaveError, ScenarioError
 from bellweave.results.recorded import Findings
 from bellweave.sim.classical import converse
@@ -146,6 +147,35 @@ def test_a_message_that_is_cut_costs_both_the_key(files: tuple[Path, Path], numb
 
     with pytest.raises(BellweaveError):
         converse(alice, bob, recorded.CODEC, tamper=cut)
+
+
+@pytest.mark.emu
+def test_two_ends_of_a_socket_get_the_key_that_memory_gives(files: tuple[Path, Path], messy: Both) -> None:
+    entropies = recorded.seeded(1)
+    roles = [
+        recorded.party("alice", recorded.open_recording(files[0], PAPER), PAPER, entropies[0]),
+        recorded.party("bob", recorded.open_recording(files[1], PAPER), PAPER, entropies[1]),
+    ]
+
+    async def both_ends() -> list[Party]:
+        done: asyncio.Future[Party] = asyncio.get_running_loop().create_future()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            done.set_result(await dialogue_tcp.run(roles[0], reader, writer, recorded.CODEC, 30.0))
+
+        async with dialogue_tcp.listening(serve, "127.0.0.1", 0) as port:
+            reader, writer = await dialogue_tcp.connect("127.0.0.1", port)
+            bob = await dialogue_tcp.run(roles[1], reader, writer, recorded.CODEC, 30.0)
+            alice = await done
+            await dialogue_tcp.close(writer)
+        return [alice, bob]
+
+    ends = asyncio.run(both_ends())
+
+    for end, in_memory in zip(ends, messy, strict=True):
+        assert end.outcome.block is not None
+        assert in_memory.outcome.block is not None
+        assert end.outcome.block.agrees_with(in_memory.outcome.block)
 
 
 def test_roles_that_do_not_fit_the_file_are_refused(files: tuple[Path, Path]) -> None:

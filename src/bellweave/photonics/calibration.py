@@ -22,7 +22,7 @@ from bellweave.photonics.correlation import Floats, NoPeakError
 from bellweave.photonics.echoes import take
 from bellweave.photonics.messages import Aligned, Slices
 from bellweave.photonics.params import Calibration
-from bellweave.photonics.time_codec import MAX_TIME_PS, pack, unpack
+from bellweave.photonics.time_codec import MAX_TAGS, MAX_TIME_PS, pack, unpack
 from bellweave.units import s_to_ps
 
 RESOLUTION_PS = 8
@@ -105,6 +105,11 @@ def bob(seen: Detections, calibration: Calibration, roles: ChannelMap | None = N
     """
     slices_ps = bounds(seen, calibration)
     pieces = [_inside(seen.time_ps, (piece,)) for piece in slices_ps]
+    disclosed = sum(int(np.count_nonzero(piece)) for piece in pieces)
+    if disclosed > MAX_TAGS:
+        raise ScenarioError(
+            f"{disclosed} detections in the slices, the limit is {MAX_TAGS}", path="calibration.slice_s"
+        )
     record_ps = (int(seen.time_ps[0]), int(seen.time_ps[-1]))
     yield Slices(
         times=tuple(pack(seen.time_ps[piece], RESOLUTION_PS) for piece in pieces),
@@ -120,9 +125,8 @@ def bob(seen: Detections, calibration: Calibration, roles: ChannelMap | None = N
         yield from refuse(f"Aligned: {problem}")
     if roles is None and answer.basis is not None and answer.bit is not None:
         roles = ChannelMap(basis=answer.basis, bit=answer.bit)
-    sacrificed = sum(int(np.count_nonzero(piece)) for piece in pieces)
     timing = Timing(answer.offset_ps, answer.drift, answer.channel_delay_ps)
-    return Calibrated(timing, roles, answer.window_ps, slices_ps, sacrificed, record_ps, answer.sifted, answer.errors)
+    return Calibrated(timing, roles, answer.window_ps, slices_ps, disclosed, record_ps, answer.sifted, answer.errors)
 
 
 def alice(

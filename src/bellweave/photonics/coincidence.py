@@ -16,10 +16,13 @@ from numba import njit
 from bellweave.blocks import Bytes, Ints, Rounds, pack_bits, unpack_bits
 from bellweave.dialogue import Dialogue, receive, refuse
 from bellweave.photonics.messages import Coincident, Times
-from bellweave.photonics.time_codec import pack, unpack
+from bellweave.photonics.time_codec import MAX_TAGS, pack, unpack
 
 RESOLUTION_PS = 64
 """Unit of the announced times: a fifth of good detectors' jitter, and six bits less a click than picoseconds."""
+
+MAX_PARTS = 64
+"""Most messages of one announcement: 268 M clicks, minutes of the brightest link."""
 
 
 class Clicked(Protocol):
@@ -97,13 +100,7 @@ def alice(clicks: Clicked, window_ps: int) -> Dialogue[Rounds]:
     Raises:
         ProtocolError: Bob's announcement contradicts itself, or is too coarse for the window.
     """
-    times = yield from receive(Times)
-    if 4 * times.resolution_ps > max(window_ps, 4):
-        yield from refuse(f"times in units of {times.resolution_ps} ps are too coarse for a window of {window_ps} ps")
-    try:
-        bob_time_ps = unpack(times)
-    except ValueError as error:
-        yield from refuse(f"Times: {error}")
+    bob_time_ps = yield from _announced(window_ps)
     own, his = match(clicks.time_ps, bob_time_ps, window_ps)
     mask = np.zeros(bob_time_ps.size, np.uint8)
     mask[his] = 1
@@ -117,7 +114,9 @@ def bob(clicks: Clicked, resolution_ps: int = RESOLUTION_PS) -> Dialogue[Rounds]
     Raises:
         ProtocolError: Alice's answer does not fit the announcement.
     """
-    yield pack(clicks.time_ps, resolution_ps)
+    for start in range(0, max(clicks.time_ps.size, 1), MAX_TAGS):
+        end = start + MAX_TAGS
+        yield pack(clicks.time_ps[start:end], resolution_ps, more=end < clicks.time_ps.size)
     answer = yield from receive(Coincident)
     try:
         own = np.flatnonzero(unpack_bits(answer.mask, clicks.time_ps.size))
@@ -126,6 +125,28 @@ def bob(clicks: Clicked, resolution_ps: int = RESOLUTION_PS) -> Dialogue[Rounds]
     if own.size != answer.count:
         yield from refuse(f"Coincident: {answer.count} announced, {own.size} marked")
     return _rounds(clicks, own, own)
+
+
+def _announced(window_ps: int) -> Dialogue[Ints]:
+    """Wait for all of Bob's times."""
+    parts: list[Ints] = []
+    more = True
+    while more:
+        times = yield from receive(Times)
+        if 4 * times.resolution_ps > max(window_ps, 4):
+            yield from refuse(
+                f"times in units of {times.resolution_ps} ps are too coarse for a window of {window_ps} ps"
+            )
+        try:
+            parts.append(unpack(times))
+        except ValueError as error:
+            yield from refuse(f"Times: {error}")
+        more = times.more
+        if (parts[-1].size == 0 and (more or len(parts) > 1)) or (more and len(parts) == MAX_PARTS):
+            yield from refuse(f"Times: part {len(parts)} of at most {MAX_PARTS} is empty or not the last")
+        if len(parts) > 1 and parts[-1][0] < parts[-2][-1]:
+            yield from refuse("Times: announced times must not decrease")
+    return np.concatenate(parts)
 
 
 def _rounds(clicks: Clicked, own: Ints, ids: Ints) -> Rounds:

@@ -20,6 +20,7 @@ class Times(Message, frozen=True):
         low_bits: Width of the low parts.
         high: Elias-Fano code of the high parts, packed bits.
         low: The low parts, packed bits.
+        more: Whether another such message continues the announcement.
     """
 
     count: int
@@ -28,6 +29,7 @@ class Times(Message, frozen=True):
     low_bits: int
     high: bytes
     low: bytes
+    more: bool = False
 
 
 class Coincident(Message, frozen=True):

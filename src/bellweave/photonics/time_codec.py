@@ -9,8 +9,8 @@ import numpy as np
 from bellweave.blocks import Bytes, Ints, pack_bits, unpack_bits
 from bellweave.photonics.messages import Times
 
-MAX_TAGS = 1 << 26
-"""Most tags in one message: 67 M, more than an hour of a good link, about 200 MB."""
+MAX_TAGS = 1 << 22
+"""Most tags in one message: 4 M, at most some 12 MB, so that every driver's frame holds it."""
 
 MAX_TIME_PS = 1 << 60
 """Largest time, 13 days, so that no sum or difference of times leaves 64 bits."""
@@ -18,18 +18,19 @@ MAX_TIME_PS = 1 << 60
 MAX_LOW_BITS = 40
 
 
-def pack(time_ps: Ints, resolution_ps: int) -> Times:
+def pack(time_ps: Ints, resolution_ps: int, *, more: bool = False) -> Times:
     """Return the message that announces these times, rounded to the resolution.
 
     Args:
         time_ps: Shape (n,), non-decreasing, within +- ``MAX_TIME_PS``.
         resolution_ps: Unit to round to, >= 1.
+        more: Whether another message continues this one.
 
     Raises:
         ValueError: If there are too many, one is out of range, or they decrease.
     """
     if time_ps.size == 0:
-        return Times(count=0, resolution_ps=resolution_ps, first=0, low_bits=0, high=b"", low=b"")
+        return Times(count=0, resolution_ps=resolution_ps, first=0, low_bits=0, high=b"", low=b"", more=more)
     if time_ps.size > MAX_TAGS:
         raise ValueError(f"{time_ps.size} tags are more than {MAX_TAGS} in one message")
     if bool(np.any(np.diff(time_ps) < 0)):
@@ -50,6 +51,7 @@ def pack(time_ps: Ints, resolution_ps: int) -> Times:
         low_bits=low_bits,
         high=pack_bits(high),
         low=pack_bits(low.astype(np.uint8).ravel()),
+        more=more,
     )
 
 
