@@ -123,18 +123,19 @@ def clicks(
         )
     timing = timing or known_timing(arm)
     time_ps = corrected_times(detections, timing)
-    outcome = _outcomes(detections, meaning, flips)
+    code, table = _codes(detections, meaning, flips)
     reach_ps = window_ps // 2
     if isinstance(source, PulsedSource):
-        time_ps, outcome = _gated(
-            time_ps, outcome, detections.channel, meaning, arm, source, reach_ps, (int(flips[0]), int(not flips[0]))
+        time_ps, code = _gated(
+            time_ps, table[code], detections.channel, meaning, arm, source, reach_ps, (int(flips[0]), int(not flips[0]))
         )
+        table = np.arange(4, dtype=np.uint8)
         reach_ps = 0
     if any(timing.channel_delay_ps):  # these can change the order
         order = np.argsort(time_ps, kind="stable")
-        time_ps, outcome = time_ps[order], outcome[order]
+        time_ps, code = time_ps[order], code[order]
     random_double, random_cross = analyser.double_click == "random", analyser.cross_basis == "random"
-    return Clicks(*_resolve(time_ps, outcome, reach_ps, random_double, random_cross, rng))
+    return Clicks(*_resolve(time_ps, code, table, reach_ps, random_double, random_cross, rng))
 
 
 def corrected_times(detections: Detections, timing: Timing) -> Ints:
@@ -147,15 +148,14 @@ def corrected_times(detections: Detections, timing: Timing) -> Ints:
     return time_ps
 
 
-def _outcomes(detections: Detections, meaning: ChannelMap, flips: tuple[bool, bool]) -> Bytes:
-    """Return 2 x basis + bit of every detection."""
+def _codes(detections: Detections, meaning: ChannelMap, flips: tuple[bool, bool]) -> tuple[Bytes, Bytes]:
+    """Return (a code for each detection, the outcome 2 x basis + bit of each code)."""
     bit = np.array(meaning.bit, np.uint8)
     if detections.setting is not None:
-        table: Bytes = np.concatenate([bit ^ flips[0], 2 + (bit ^ flips[1])]).astype(np.uint8)
-        told: Bytes = table[detections.setting * np.uint8(bit.size) + detections.channel]
-        return told
+        table = np.concatenate([bit ^ flips[0], 2 + (bit ^ flips[1])]).astype(np.uint8)
+        return detections.setting * np.uint8(bit.size) + detections.channel, table
     basis = np.array(meaning.basis, np.uint8)
-    return (2 * basis + (bit ^ np.array(flips, np.uint8)[basis])).astype(np.uint8)[detections.channel]
+    return detections.channel, (2 * basis + (bit ^ np.array(flips, np.uint8)[basis])).astype(np.uint8)
 
 
 def _gated(
@@ -187,19 +187,19 @@ def _gated(
 
 
 @numba.njit(cache=True)
-def _resolve(time_ps, outcome, reach_ps, double_random, cross_random, rng):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Reduce groups of clicks to one click or none; return (time, basis, bit). ``outcome`` is 2 x basis + bit."""
+def _resolve(time_ps, code, table, reach_ps, double_random, cross_random, rng):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Reduce groups of clicks to one click or none; return (time, basis, bit)."""
     kept_ps = np.empty(time_ps.size, np.int64)
     basis, bit = np.empty(time_ps.size, np.uint8), np.empty(time_ps.size, np.uint8)
     size = start = 0
     while start < time_ps.size:
-        told = outcome[start]
+        told = table[code[start]]
         end = start + 1
         keep = True
         if end < time_ps.size and time_ps[end] - time_ps[start] <= reach_ps:
             seen = 1 << told
             while end < time_ps.size and time_ps[end] - time_ps[end - 1] <= reach_ps:
-                seen |= 1 << outcome[end]
+                seen |= 1 << table[code[end]]
                 end += 1
             if seen & 3 and seen & 12:
                 keep = cross_random

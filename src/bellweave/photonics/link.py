@@ -63,7 +63,11 @@ def coincidences(link: OpticalLink, seed: int, block: int) -> tuple[Rounds, Roun
     """
     rng = stream(seed, "link", link.name, "block", block, "coincidences")
     mean, cumulative = _cells(msgspec.msgpack.encode(link), _start_s(link, block, matters=link.cut is not None))
-    count = int(rng.poisson(mean))
+    if isinstance(link.source, PulsedSource):  # a pulse gives one round or none
+        pulses = source.pulses(link.source, link.block_s)
+        count = int(rng.binomial(pulses, min(1.0, mean / pulses)))
+    else:
+        count = int(rng.poisson(mean))
     cell = np.searchsorted(cumulative, rng.random(count), side="right")
     ids = np.arange(count)
     basis_a, basis_b, bit_a, bit_b = _PLACES[:, cell]
