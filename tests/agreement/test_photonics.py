@@ -37,9 +37,8 @@ CW = CwSource(pair_rate_hz=400_000.0)
 POISSON = PulsedSource(repetition_rate_hz=10_000_000.0, mean_pairs_per_pulse=0.05)
 THERMAL = PulsedSource(repetition_rate_hz=10_000_000.0, mean_pairs_per_pulse=0.2, statistics="thermal")
 ROTATED = Noise(rotation_sigma_rad=math.pi / (6.0 * math.sqrt(2.0)))
-ALL_NOISES = Noise(
-    rotation_sigma_rad=0.2, depolarising_probability=0.05, dephasing_probability=0.1, misalignment_rad=0.3
-)
+MISALIGNED = Noise(misalignment_rad=0.5)
+MIXED = Noise(rotation_sigma_rad=0.2, depolarising_probability=0.1, dephasing_probability=0.1)
 BIN = TimeBin(bin_separation_ps=10_000)
 
 
@@ -74,7 +73,7 @@ UNEVEN = {"efficiencies": (0.9, 0.5, 0.8, 0.7)}
 GRID = {
     "cw": optical(CW, *both()),
     "cw, narrow window": optical(CW, *both(), window_ps=600),
-    "cw, dark counts": optical(CW, *both(dark_rate_hz=100_000.0), window_ps=10_000),
+    "cw, dark counts": optical(CW, *both(dark_rate_hz=200_000.0), window_ps=10_000),
     "cw, dead time": optical(CW, *both(dead_time_ps=10_000_000)),
     "cw, dead time and afterpulses": optical(CW, *both(dead_time_ps=1_000_000, afterpulse_probability=0.2)),
     "cw, crosstalk": optical(CW, *both(), crosstalk=0.2, window_ps=10_000),
@@ -85,8 +84,8 @@ GRID = {
     "cw, singlet": optical(CwSource(pair_rate_hz=4e5, state="psi-", visibility=0.9), *both()),
     "cw, eavesdropper": optical(CW, *both(), eavesdropper=Eavesdropper()),
     "cw, eavesdropper in Z on half": optical(CW, *both(noise=Noise()), eavesdropper=EVE_Z),
-    "cw, all noises": optical(CW, *both(noise=ALL_NOISES)),
-    "cw, cut": optical(CW, *both(dark_rate_hz=1000.0), cut=Cut(start_s=0.4, end_s=1.5)),
+    "cw, all noises": optical(CW, arm(4.0, noise=MISALIGNED), arm(4.0, noise=MIXED), block_s=2.0),
+    "cw, cut": optical(CW, *both(dark_rate_hz=1000.0), cut=Cut(start_s=0.4, end_s=5.0)),
     "cw, bright": optical(CwSource(pair_rate_hz=4e6), *both(), block_s=0.2),
     "pulsed, poisson": optical(POISSON, *both()),
     "pulsed, dark counts": optical(POISSON, *both(dark_rate_hz=200_000.0), window_ps=20_000),
@@ -113,7 +112,7 @@ GRID = {
         arm(6.0, TimeBin(bin_separation_ps=10_000, phase_rad=0.3, visibility=0.95)),
     ),
     "time-bin, drift": optical(
-        POISSON, arm(4.0, TimeBin(bin_separation_ps=10_000, phase_drift_rad_per_s=0.8)), arm(6.0, BIN)
+        POISSON, arm(4.0, TimeBin(bin_separation_ps=10_000, phase_drift_rad_per_s=0.3)), arm(6.0, BIN)
     ),
     "time-bin, direct detector": optical(
         POISSON,
