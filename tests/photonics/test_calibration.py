@@ -4,16 +4,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from bellweave.blocks import Detections
 from bellweave.dialogue import Codec, Dialogue, receive
 from bellweave.errors import BellweaveError, ProtocolError, ScenarioError
-from bellweave.photonics import calibration, channel_map, coincidence
-from bellweave.photonics.analyser import ChannelMap, Timing
+from bellweave.photonics import calibration, channel_map, coincidence, link
+from bellweave.photonics.analyser import ChannelMap, Timing, known_timing
 from bellweave.photonics.calibration import Calibrated
 from bellweave.photonics.correlation import NoPeakError
 from bellweave.photonics.messages import KINDS, Aligned, Slices
-from bellweave.photonics.params import Calibration
+from bellweave.photonics.params import Calibration, Clock
+from bellweave.scenario.assemble import optical_link
+from bellweave.scenario.load import load
 from bellweave.sim.classical import converse, settle
 from bellweave.testing.messy_tags import DELAYS_PS, Messy, record
 
@@ -104,6 +107,28 @@ def test_alices_known_clock_defines_public_time() -> None:
     own, _ = coincidence.match(times[0], times[1], WINDOW_PS)
     assert alice.timing.offset_ps == known.offset_ps
     assert own.size > 0.85 * 0.8 * 20_000
+
+
+def test_with_time_bins_delays_are_not_mistaken_for_a_bin() -> None:
+    optical = optical_link(load("datacenter-link"), "alice-bob")
+    clocks = Clock(channel_delay_ps=(100, -100)), Clock(offset_ps=5_000_000, drift=5e-8, channel_delay_ps=(300, -200))
+    arms = [
+        replace(arm, node=replace(arm.node, clock=clock))
+        for arm, clock in zip((optical.alice, optical.bob), clocks, strict=True)
+    ]
+    seen = link.tags(replace(optical, alice=arms[0], bob=arms[1]), 1, 0)
+    params = Calibration(slice_s=1.0)
+
+    _, bob = converse(
+        calibration.alice(seen[0], params, 10_000, timing=known_timing(arms[0]), delay_reach_ps=10_000),
+        calibration.bob(seen[1], params),
+        CODEC,
+    )
+
+    true, found = known_timing(arms[1]), bob.timing
+    late = [found.offset_ps + d - true.offset_ps for d in found.channel_delay_ps]
+    assert all(abs(ps - delay) < 500 for ps, delay in zip(late, true.channel_delay_ps, strict=True))
+    assert abs(found.drift - true.drift) < 1e-10
 
 
 def test_given_roles_that_do_not_fit_are_doubted() -> None:

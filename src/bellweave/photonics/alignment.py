@@ -91,7 +91,14 @@ class Alignment:
         return self.raw_ps - delays
 
 
-def align(alice: Detections, slices: Sequence[Slice], bob_channels: int, search_ps: int, width_ps: int) -> Alignment:
+def align(
+    alice: Detections,
+    slices: Sequence[Slice],
+    bob_channels: int,
+    search_ps: int,
+    width_ps: int,
+    delay_reach_ps: int | None = None,
+) -> Alignment:
     """Find offset, drift and delays.
 
     Args:
@@ -100,6 +107,8 @@ def align(alice: Detections, slices: Sequence[Slice], bob_channels: int, search_
         bob_channels: How many channels he has.
         search_ps: Largest clock offset that is looked for, either way.
         width_ps: Width that a peak may have; about the coincidence window.
+        delay_reach_ps: Delays are looked for so far from the highest peak of all channels together. Time bins need it,
+            as a pair of channels may have its own highest peak a bin off. By default, as far as the offset is open.
 
     Raises:
         NoPeakError: If there is no significant correlation.
@@ -118,6 +127,11 @@ def align(alice: Detections, slices: Sequence[Slice], bob_channels: int, search_
         if len(slices) > 1:
             drift += _shift(pair, which[b], dt, reach, max(grain // 4, 1)) / span
     a, b, dt = differences(alice.time_ps, time_ps, offset + drift * elapsed, reach)
+    if delay_reach_ps is not None:
+        centre = densest(np.sort(dt), width_ps, reach).centre_ps
+        near = np.abs(dt - centre) <= delay_reach_ps
+        a, b, dt = a[near], b[near], dt[near] - centre
+        offset, reach = offset + centre, delay_reach_ps
     of_a, of_b = alice.channel[a], channel[b]
     for _ in range(ROUNDS):
         before = _peaks(of_a, of_b, dt, (alice.channels, bob_channels), width_ps, reach)
@@ -177,7 +191,7 @@ def _peaks(
 
 def _at_zero(sorted_ps: Floats, width: float, reach: float) -> Peak:
     low, high = np.searchsorted(sorted_ps, (-width / 2, width / 2))
-    expected = float((sorted_ps.size - int(high - low)) * width / (2 * reach - width))
+    expected = float((sorted_ps.size - int(high - low)) * width / max(2 * reach - width, width))
     centre = float(np.mean(sorted_ps[low:high])) if high > low else 0.0
     return Peak(centre_ps=centre, count=int(high - low), expected=expected)
 

@@ -136,6 +136,7 @@ def alice(
     roles: ChannelMap | None = None,
     *,
     timing: Timing | None = None,
+    delay_reach_ps: int | None = None,
     find_roles: bool = False,
 ) -> Dialogue[Calibrated]:
     """Find everything from Bob's slices and tell him his part.
@@ -147,6 +148,7 @@ def alice(
         roles: What her channels measure, where she knows it.
         timing: Her own clock against the source's, where she knows it; by default her clock is the reference. The mean
             of its channel delays is kept, their differences are found.
+        delay_reach_ps: How far channel delays are looked for; with time bins, half the separation of the bins.
         find_roles: Whether roles that were not given are looked for.
 
     Raises:
@@ -160,7 +162,7 @@ def alice(
     except ValueError as error:
         yield from refuse(f"Slices: {error}")
     try:
-        alignment = align(seen, pieces, slices.channel_count, calibration.search_ps, window_ps)
+        alignment = align(seen, pieces, slices.channel_count, calibration.search_ps, window_ps, delay_reach_ps)
         hers, his = _timings(alignment, timing or Timing())
         found = _Found(seen, pieces, alignment, hers, his, window_ps)
         evidence, own, theirs = _evidence(found, roles, _roles(slices), find_roles=find_roles)

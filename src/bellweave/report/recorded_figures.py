@@ -38,7 +38,7 @@ def peaks(findings: Findings, out: Path) -> list[Path]:
         rms_ns = findings.residual_ps / PS_PER_NS
         after.set_title(f"Channel delays removed: all peaks within {rms_ns:.2g} ns of zero (rms)")
         half = findings.window_ps / 2 / PS_PER_NS
-        after.axvspan(-half, half, color=ORANGE, alpha=0.35, lw=0, label=f"window, {2 * half:.2f} ns")
+        after.axvspan(-half, half, color=ORANGE, alpha=0.35, lw=0, zorder=0, label=f"window, {2 * half:.2f} ns")
         after.legend(handles=[after.patches[-1]], loc="upper left")
         after.set_xlabel("Bob's time - Alice's time (ns)")
         after.set_xlim(edges_ns[0], edges_ns[-1])
