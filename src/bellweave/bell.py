@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-1. A two-qubit state is a 4 x 4 density matrix in the order 00, 01, 10, 11; Alice's qubit comes first (time-bin: 0 =
-early).
+1. A two-qubit state is a 4 x 4 density matrix in the order 00, 01, 10, 11; Alice's qubit comes first (time-bin:
+   0 = early).
 2. A channel is its Kraus operators, shape (k, 2, 2). All noise is drawn afresh for every photon, so the averaged
    density matrix holds everything that a measurement of one pair can show: averaging first is exact, and costs one draw
    a pair.
@@ -159,8 +159,8 @@ def on_bob(rho: Complex, kraus: Complex) -> Complex:
 def effects(phase_rad: float = 0.0, visibility: float = 1.0) -> Complex:
     """Return the measurement of one party, ``effect[basis, bit]``, shape (2, 2, 2, 2).
 
-    Basis 0 is Z. Basis 1 is X turned by the phase: bit b projects on (|0> + (-1)^b e^(i phase) |1>) / sqrt 2, blurred
-    towards a coin toss by ``visibility`` < 1.
+    Basis 0 is Z. Basis 1 is X turned by the phase: bit b projects on ``(|0> + (-1)^b e^(i phase) |1>) / sqrt 2``,
+    blurred towards a coin toss by ``visibility`` < 1.
     """
     effect = np.zeros((2, 2, 2, 2), np.complex128)
     effect[0, 0, 0, 0] = effect[0, 1, 1, 1] = 1.0

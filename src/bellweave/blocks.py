@@ -62,7 +62,7 @@ class Detections:
             raise ValueError(f"duration_ps must be > 0, not {self.duration_ps}")
         if not 1 <= self.channels <= 16:
             raise ValueError(f"channels must be 1 to 16, not {self.channels}")
-        if self.time_ps.size and bool(np.any(np.diff(self.time_ps) < 0)):
+        if self.time_ps.size and bool(np.any(self.time_ps[1:] < self.time_ps[:-1])):
             raise ValueError("time_ps must not decrease")
         if self.channel.size and int(self.channel.max()) >= self.channels:
             raise ValueError(f"channel {int(self.channel.max())} is out of range, there are {self.channels}")
@@ -102,7 +102,7 @@ class Rounds:
         _require_columns(
             columns, {"id": np.int64} | dict.fromkeys(("basis", "bit", "intensity", "announcement"), np.uint8)
         )
-        if self.id.size and bool(np.any(np.diff(self.id) <= 0)):
+        if self.id.size and bool(np.any(self.id[1:] <= self.id[:-1])):
             raise ValueError("round ids must strictly increase")
         for name in ("basis", "bit"):
             if self.id.size and int(columns[name].max()) > 1:

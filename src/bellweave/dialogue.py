@@ -11,13 +11,12 @@ Rules:
 
 1. A role knows no socket, clock, process or global random state, and has no reference to its peer.
 2. A role that gives up sends :class:`Abort` before it raises (:func:`refuse`, :func:`reject`), or its peer waits for
-ever. 3. The last message of a protocol has no answer. Its sender ends with :func:`until_closed`: it holds its result
-back until
-   the peer's role has ended in order (the driver says so with :class:`Closed`), so one damaged message makes both ends
-   abort.
+   ever.
+3. The last message of a protocol has no answer. Its sender ends with :func:`until_closed`: it holds its result back
+   until the peer's role has ended in order (the driver says so with :class:`Closed`), so one damaged message makes both
+   ends abort.
 4. Messages cross every driver as bytes (:func:`encode`, :class:`Codec`), in memory too, so that all drivers carry the
-same
-   transcript.
+   same transcript.
 
 Drivers: :mod:`bellweave.sim.classical` (memory, virtual time) and :mod:`bellweave.edge.dialogue_tcp` (sockets).
 """

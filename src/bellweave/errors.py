@@ -1,12 +1,14 @@
 """The errors of Bellweave.
 
+The tree::
+
     BellweaveError
-    ├── ScenarioError       your input: a scenario, a recording, an option (names the file, the key, the value, the
-    limit) ├── ProtocolError       the peer: a malformed, unexpected or truncated message
+    ├── ScenarioError       your input: a scenario, a recording, an option
+    ├── ProtocolError       the peer: a malformed, unexpected or truncated message
     │   └── PeerAborted     the peer gave up and said why
     └── BlockRejected       honest physics: the block is counted, not a fault
 
-Messages never hold key bytes.
+Messages hold the file, the path, the value and the limit, never key bytes.
 """
 
 from typing import Literal

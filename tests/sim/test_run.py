@@ -10,9 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bellweave.edge import tag_files
 from bellweave.errors import ScenarioError
+from bellweave.photonics.link import tags
 from bellweave.results.io import add, read_run
 from bellweave.results.records import BlockRecord
+from bellweave.scenario.assemble import optical_link
 from bellweave.scenario.load import load, to_toml
 from bellweave.scenario.schema import Run, Scenario
 from bellweave.sim.run import simulate
@@ -120,3 +123,22 @@ def test_every_ledger_closes_and_what_is_final_is_minted_by_the_papers_accountin
         assert record.ledger.closes()
         assert record.ledger.final == (0 if record.rejection else record.accountings["paper"])
         assert record.provable_bits == 0  # 10.5 s are too short for a proof
+
+
+def test_recorded_detections_replace_the_photons_of_a_link(tmp_path: Path) -> None:
+    """Tags of a simulated link, exported as a recording, give about the key that the link itself gives."""
+    plain = scenario(blocks=1, level="tags")
+    for name, seen in zip(("alice", "bob"), tags(optical_link(plain, "alice-bob"), 1, 0), strict=True):
+        tag_files.write(tmp_path / f"{name}.npz", seen)
+    file = tmp_path / "recorded.toml"
+    file.write_text(to_toml(plain) + '\n[recorded.alice-bob]\nalice = "alice.npz"\nbob = "bob.npz"\n')
+
+    replaced = simulate(load(file), tmp_path / "run", workers=1)
+
+    (record,) = replaced.records
+    assert read_run(tmp_path / "run") == replaced
+    assert replaced.complete
+    assert record.ledger.closes()
+    assert record.rejection is None
+    (direct,) = simulate(plain, workers=1).records
+    assert record.ledger.sifted == pytest.approx(0.88 * direct.ledger.sifted, abs=60)

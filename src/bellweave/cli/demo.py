@@ -21,8 +21,8 @@ def demo(
 ) -> None:
     """Distil a key from recorded detections, reproduce both published links, and draw the figures of all three."""
     from bellweave.cli import distil, reproduce
+    from bellweave.sim.recorded import Recipe, seeded
     from bellweave.studies.published import studies
-    from bellweave.studies.recorded import Recipe, seeded
 
     files = (recorded / "alice.csv.gz", recorded / "bob.csv.gz")
     tick_ps: float | None = 156.25

@@ -11,7 +11,7 @@ from bellweave.cli.terminal import Json
 if TYPE_CHECKING:
     from bellweave.blocks import Role
     from bellweave.rng import Entropy
-    from bellweave.studies.recorded import Both, Party, Recipe
+    from bellweave.sim.recorded import Both, Party, Recipe
 
 Detections = typer.Option(metavar="FILE", help="Recorded detections: NPZ, Parquet or CSV, gzip or not.")
 Channels = typer.Option(metavar="MAP", help="What each channel measures, such as 0=H,1=V,2=D,3=A; found if absent.")
@@ -48,7 +48,7 @@ def distil(
     from bellweave.distill.params import Distillation
     from bellweave.edge.entropy import SystemEntropy
     from bellweave.errors import ScenarioError
-    from bellweave.studies.recorded import Recipe, seeded
+    from bellweave.sim.recorded import Recipe, seeded
 
     recipes = tuple(
         Recipe(tick_ps=tick_ps, channels=channels, window_ps=window_ps, mint=mint, distillation=Distillation())
@@ -79,8 +79,8 @@ def distil_files(
     """Run both parties in this process, each with its own file."""
     from rich.console import Console
 
-    from bellweave.studies.recorded import distil as run
-    from bellweave.studies.recorded import open_recording
+    from bellweave.sim.recorded import distil as run
+    from bellweave.sim.recorded import open_recording
 
     console = Console(stderr=True, quiet=quiet)
     with console.status("reading the recordings") as status:
@@ -122,7 +122,7 @@ def _one(role: "Role", file: Path, recipe: "Recipe", entropy: "Entropy", address
 
     from bellweave.edge import dialogue_tcp
     from bellweave.errors import ProtocolError
-    from bellweave.studies.recorded import CODEC, open_recording, party
+    from bellweave.sim.recorded import CODEC, open_recording, party
 
     host, port = _host_port(address)
     recording = open_recording(file, recipe)

@@ -35,7 +35,7 @@ def show(
         typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
         return
     for directory, run in zip(directories, runs, strict=True):
-        wanted = run.manifest.shard.blocks * len(run.manifest.links)
+        wanted = len(run.manifest.wanted())
         state = "complete" if run.complete else f"cut short, {len(run.records)} of {wanted} blocks"
         typer.echo(f"{directory}: {run.manifest.scenario}, seed {run.manifest.seed}, {state}")
     print_report(report, f"{scenario.name}: {len(records)} blocks")

@@ -19,8 +19,8 @@ class _Pairs(Params, frozen=True, kw_only=True):
     Attributes:
         state: The Bell state that the source emits.
         visibility: Weight of the Bell state; the rest is white noise (a Werner state).
-        density_matrix: Replaces ``state`` and ``visibility``: 4 x 4 entries [real, imaginary] in the order HH, HV, VH, VV
-            (time-bin: early-early, early-late, late-early, late-late); Hermitian, positive, trace 1.
+        density_matrix: Replaces ``state`` and ``visibility``: 4 x 4 entries [real, imaginary] in the order HH, HV, VH,
+            VV (time-bin: early-early, early-late, late-early, late-late); Hermitian, positive, trace 1.
         local_efficiency: Detection probability per photon of the detectors beside the source that measured
             ``local_pair_rate_hz``; 1 takes that rate for the emitted one, as both papers do.
     """
@@ -50,8 +50,7 @@ class CwSource(_Pairs, frozen=True, kw_only=True, tag_field="kind", tag="cw"):
         """Pairs emitted per second."""
         if self.pair_rate_hz is not None:
             return self.pair_rate_hz
-        assert self.local_pair_rate_hz is not None
-        return self.local_pair_rate_hz / self.local_efficiency**2
+        return (self.local_pair_rate_hz or 0.0) / self.local_efficiency**2
 
 
 class PulsedSource(_Pairs, frozen=True, kw_only=True, tag_field="kind", tag="pulsed"):
@@ -78,8 +77,7 @@ class PulsedSource(_Pairs, frozen=True, kw_only=True, tag_field="kind", tag="pul
         """Mean number of pairs in a pulse."""
         if self.mean_pairs_per_pulse is not None:
             return self.mean_pairs_per_pulse
-        assert self.local_pair_rate_hz is not None
-        return self.local_pair_rate_hz / self.local_efficiency**2 / self.repetition_rate_hz
+        return (self.local_pair_rate_hz or 0.0) / self.local_efficiency**2 / self.repetition_rate_hz
 
     @property
     def emitted_pair_rate_hz(self) -> float:
@@ -118,13 +116,13 @@ class Noise(Params, frozen=True, kw_only=True):
     """Noise on the photons of one arm.
 
     Attributes:
-        rotation_sigma_rad: Standard deviation of the two Gaussian angles by which each photon is rotated, about X and then
-            about Z of the Bloch sphere (SQUANCH's RandomUnitaryError): QBER (1 - exp(-sigma^2/2))/2 from one arm,
+        rotation_sigma_rad: Standard deviation of the two Gaussian angles by which each photon is rotated, about X and
+            then about Z of the Bloch sphere (SQUANCH's RandomUnitaryError): QBER (1 - exp(-sigma^2/2))/2 from one arm,
             (1 - exp(-sigma^2))/2 from two equal ones.
         depolarising_probability: Probability that the photon's state is replaced by white noise.
         dephasing_probability: Probability of a phase flip (errors in X only).
-        misalignment_rad: Fixed rotation about Y of the Bloch sphere: QBER sin^2(angle/2) in both bases; a polariser turned
-            by half that angle does it.
+        misalignment_rad: Fixed rotation about Y of the Bloch sphere: QBER sin^2(angle/2) in both bases; a polariser
+            turned by half that angle does it.
     """
 
     rotation_sigma_rad: NonNegative = 0.0
@@ -160,11 +158,12 @@ class Polarisation(Params, frozen=True, kw_only=True, tag_field="encoding", tag=
 
     Attributes:
         basis_choice: ``passive`` (a beam splitter and four detectors), ``active`` (a modulator driven by the node's own
-            random numbers, two detectors) or ``keyed`` (a modulator driven by a pseudo-random generator whose key both ends
-            share: every slot's bases match; security is computational only).
+            random numbers, two detectors) or ``keyed`` (a modulator driven by a pseudo-random generator whose key both
+            ends share: every slot's bases match; security is computational only).
         z_probability: Probability of basis Z.
         slot_ps: How long a modulator holds a setting; ``active`` and ``keyed`` only.
-        double_click: Two clicks of one basis at once: a ``random`` bit, or ``discard``. Random keeps the bound on Eve valid.
+        double_click: Two clicks of one basis at once: a ``random`` bit, or ``discard``. Random keeps the bound on Eve
+            valid.
         cross_basis: Clicks of both bases at once: ``random`` (keep one of the two at random) or ``discard``.
     """
 
@@ -183,8 +182,8 @@ class Polarisation(Params, frozen=True, kw_only=True, tag_field="encoding", tag=
 class TimeBin(Params, frozen=True, kw_only=True, tag_field="encoding", tag="time-bin"):
     """A time-bin analyser: an unbalanced interferometer with a detector at each output. Needs a pulsed source.
 
-    A photon arrives in one of three slots, ``bin_separation_ps`` apart: the outer ones tell its time bin (basis Z, either
-    detector), the middle one its phase (basis X, the detector is the bit). The chance of the middle slot is 1/2.
+    A photon arrives in one of three slots, ``bin_separation_ps`` apart: the outer ones tell its time bin (basis Z,
+    either detector), the middle one its phase (basis X, the detector is the bit). The chance of the middle slot is 1/2.
     Channels: 0 and 1 are the interferometer's outputs; 2 is the direct detector, where there is one.
 
     Attributes:
@@ -192,8 +191,8 @@ class TimeBin(Params, frozen=True, kw_only=True, tag_field="encoding", tag="time
         phase_rad: Phase of the interferometer at the start of the run, relative to the source.
         phase_drift_rad_per_s: How fast it drifts.
         visibility: Interference visibility of this interferometer.
-        direct_z_probability: Share of the photons that a beam splitter sends to a third detector which only tells the time
-            (more Z); the interferometer's outer slots still count as Z. 0: two detectors only.
+        direct_z_probability: Share of the photons that a beam splitter sends to a third detector which only tells the
+            time (more Z); the interferometer's outer slots still count as Z. 0: two detectors only.
         double_click, cross_basis: As for :class:`Polarisation`.
     """
 
@@ -288,8 +287,8 @@ class Calibration(Params, frozen=True, kw_only=True):
     """How the two clocks are brought together. Without it, offset, drift and delays are taken as known.
 
     Attributes:
-        slice_s: Length of the slices at the start and at the end of the block whose times and channels are disclosed; their
-            detections never enter the key.
+        slice_s: Length of the slices at the start and at the end of the block whose times and channels are disclosed;
+            their detections never enter the key.
         search_ps: Largest clock offset that is looked for, either way.
         choose_window: Whether the coincidence window is chosen on the slices too; else the link's ``window_ps`` stays.
     """

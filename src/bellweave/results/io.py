@@ -95,7 +95,7 @@ class RunResult:
     @property
     def complete(self) -> bool:
         """Whether all blocks are there."""
-        return len(self.records) == self.manifest.shard.blocks * len(self.manifest.links)
+        return len(self.records) == len(self.manifest.wanted())
 
 
 def read_run(directory: Path) -> RunResult:

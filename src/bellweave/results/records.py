@@ -40,6 +40,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         scenario: The scenario's name.
         seed, level, shard: As run.
         links: Names of the links, in the order of the records.
+        recorded: Those of them that have recorded detections: one block each.
         version: Bellweave's version.
     """
 
@@ -52,7 +53,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     level: str
     shard: Shard
     links: tuple[str, ...]
+    recorded: tuple[str, ...] = ()
     version: str
+
+    def wanted(self) -> list[tuple[str, int]]:
+        """Return the (link, block) of every record of the whole run, in order."""
+        numbers = range(self.shard.first_block, self.shard.first_block + self.shard.blocks)
+        return [(link, block) for link in self.links for block in ((0,) if link in self.recorded else numbers)]
 
 
 class BlockRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -48,7 +48,14 @@ def load(source: str | Path) -> Scenario:
         raise ScenarioError(f"no such file, nor a preset ({', '.join(PRESETS)})", file=str(source)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"can't be read: {error}", file=str(source)) from None
-    return parse(text, file=str(source))
+    scenario = parse(text, file=str(source))
+    return msgspec.structs.replace(
+        scenario,
+        recorded={
+            name: msgspec.structs.replace(each, alice=str(path.parent / each.alice), bob=str(path.parent / each.bob))
+            for name, each in scenario.recorded.items()
+        },
+    )
 
 
 def parse(text: str, *, file: str = "") -> Scenario:

@@ -17,9 +17,10 @@ from bellweave.errors import ProtocolError
 from bellweave.photonics import analyser, calibration, coincidence, link, security
 from bellweave.photonics.analyser import ChannelMap
 from bellweave.photonics.messages import KINDS as PHOTONICS_KINDS
-from bellweave.photonics.params import Arm, OpticalLink, Polarisation
+from bellweave.photonics.params import Arm, OpticalLink, Polarisation, TimeBin
 from bellweave.results.records import BlockRecord
 from bellweave.scenario.schema import Scenario
+from bellweave.sim import recorded
 from bellweave.sim.classical import converse
 
 CODEC = Codec(*PHOTONICS_KINDS, *DISTILL_KINDS)
@@ -74,6 +75,36 @@ def distil_block(scenario: Scenario, optical: OpticalLink, block: int) -> Distil
     return Distilled(_record(context, block, seed, singles, sacrificed, alice), alice.block, bob.block)
 
 
+def distil_recording(scenario: Scenario, link_name: str) -> Distilled:
+    """Distil the recorded detections that stand for a link's photons: its one block.
+
+    Raises:
+        ScenarioError: If the files can't be used.
+    """
+    files = scenario.recorded[link_name]
+    recipes = tuple(
+        recorded.Recipe(
+            tick_ps=files.tick_ps,
+            channels=channels,
+            distillation=scenario.distill,
+            mint=scenario.kms.mint,
+            link=link_name,
+        )
+        for channels in (files.channels_alice, files.channels_bob)
+    )
+    both = recorded.distil(
+        (recorded.open_recording(files.alice, recipes[0]), recorded.open_recording(files.bob, recipes[1])),
+        (recipes[0], recipes[1]),
+        recorded.seeded(scenario.run.seed),
+    )
+    alice, bob = both
+    singles = (len(alice.recording.seen), len(bob.recording.seen))
+    sacrificed = alice.calibrated.sacrificed + bob.calibrated.sacrificed
+    context = recorded.context(recipes[0], alice.calibrated)
+    record = _record(context, 0, scenario.run.seed, singles, sacrificed, alice.outcome)
+    return Distilled(record, alice.outcome.block, bob.outcome.block)
+
+
 Ended = tuple[Outcome, int]
 """How a role ends: its outcome, and how many of its detections calibration disclosed."""
 
@@ -84,7 +115,10 @@ def _alice_from_tags(seen: Detections, scenario: Scenario, optical: OpticalLink,
     if optical.calibration is not None:
         roles = _roles(arm, (False, False))
         known = analyser.known_timing(arm)
-        found = yield from calibration.alice(seen, optical.calibration, window_ps, roles, timing=known)
+        reach_ps = _delay_reach_ps(arm)
+        found = yield from calibration.alice(
+            seen, optical.calibration, window_ps, roles, timing=known, delay_reach_ps=reach_ps
+        )
         timing, window_ps, sacrificed = found.timing, found.window_ps, found.sacrificed
         seen = found.remainder(seen)
     draw = _stream(scenario, context, "alice", "clicks")
@@ -107,6 +141,12 @@ def _bob_from_tags(seen: Detections, scenario: Scenario, optical: OpticalLink, c
     rounds = yield from coincidence.bob(own)
     entropy = _entropy(scenario, context, "bob")
     return (yield from session.bob(rounds, scenario.distill, context, entropy)), sacrificed
+
+
+def _delay_reach_ps(arm: Arm) -> int | None:
+    """Return how far a channel's delay is looked for: with time bins, the next peak is another slot's."""
+    own = arm.node.analyser
+    return own.bin_separation_ps // 2 if isinstance(own, TimeBin) else None
 
 
 def _roles(arm: Arm, flips: tuple[bool, bool]) -> ChannelMap | None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.metadata import version
-from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -22,7 +21,7 @@ from bellweave.results.records import BlockRecord, Manifest, Shard
 from bellweave.scenario.assemble import optical_link
 from bellweave.scenario.load import checked_scenario, to_toml
 from bellweave.scenario.schema import Run, Scenario
-from bellweave.sim.block import distil_block
+from bellweave.sim.block import distil_block, distil_recording
 
 Progress = Callable[[BlockRecord, int, int], None]
 """Called after each block with its record, how many are done, and how many there will be."""
@@ -79,14 +78,18 @@ def describe(scenario: Scenario, shard: Shard) -> Manifest:
         level=scenario.run.level,
         shard=shard,
         links=tuple(scenario.link),
+        recorded=tuple(scenario.recorded),
         version=package,
     )
 
 
 def run_block(scenario: Scenario, link: str, block: int) -> tuple[BlockRecord, float]:
-    """Simulate one block of one link, photons to secret blocks; return its record and how many seconds it took."""
+    """Simulate one block of one link, or distil its recording; return its record and how many seconds it took."""
     started = time.perf_counter()
-    record = distil_block(scenario, optical_link(scenario, link), block).record
+    if link in scenario.recorded:
+        record = distil_recording(scenario, link).record
+    else:
+        record = distil_block(scenario, optical_link(scenario, link), block).record
     return record, time.perf_counter() - started
 
 
@@ -98,8 +101,7 @@ def _run(
     progress: Progress | None,
     writer: RunWriter | None,
 ) -> Iterator[BlockRecord]:
-    shard = run.shard
-    wanted = list(product(run.links, range(shard.first_block, shard.first_block + shard.blocks)))
+    wanted = run.wanted()
     yield from done
     for count, (record, elapsed_s) in enumerate(_blocks(scenario, wanted[len(done) :], workers), len(done) + 1):
         if writer is not None:

@@ -9,7 +9,7 @@ from bellweave.photonics.analyser import ChannelMap, Timing
 from bellweave.photonics.calibration import Evidence, public
 from bellweave.photonics.correlation import Floats
 from bellweave.results.recorded import Channel, Comparison, Findings, Peak, Side, Window
-from bellweave.studies.recorded import CONDITIONS, START_WINDOW_PS, Both, Party
+from bellweave.sim.recorded import CONDITIONS, START_WINDOW_PS, Both, Party
 
 BIN_PS = 500
 """Bins of the histograms in the figures."""

@@ -4,7 +4,7 @@ from bellweave.distill import theory
 from bellweave.distill.accounting import bases_are_even
 from bellweave.results.recorded import Findings
 from bellweave.results.records import Report, Row
-from bellweave.studies.recorded import Both
+from bellweave.sim.recorded import Both
 from bellweave.studies.table import ACCOUNTINGS
 
 

@@ -50,7 +50,7 @@ CONDITIONS = (
     "Detectors of unequal efficiency break the assumption that detection depends on neither basis nor bit.",
     "Which coincidences are seen depends on the window; it and the delays were chosen on the disclosed slices only.",
     "Peaks of different detectors differ in shape, so that a public time may still tell a little about its outcome.",
-    "The two bases are not chosen with equal probability.",
+    "Whether the bases were chosen at random, and evenly, is not in the record.",
 )
 
 
@@ -152,13 +152,13 @@ def party(role: Role, recording: Recording, recipe: Recipe, entropy: Entropy) ->
     calibrated = yield from _calibrate(role, clean, recording.roles, recipe)
     clicks = _clicks(clean, calibrated, entropy)
     params = _with_threshold(recipe.distillation, calibrated)
-    context = _context(recipe, calibrated)
+    block = context(recipe, calibrated)
     if role == "alice":
         rounds = yield from coincidence.alice(clicks, calibrated.window_ps)
-        outcome = yield from session.alice(rounds, params, context, entropy)
+        outcome = yield from session.alice(rounds, params, block, entropy)
     else:
         rounds = yield from coincidence.bob(clicks)
-        outcome = yield from session.bob(rounds, params, context, entropy)
+        outcome = yield from session.bob(rounds, params, block, entropy)
     chose = recipe.window_ps is None
     return Party(role, recording, found, calibrated, chose, len(clicks), len(rounds), params, outcome)
 
@@ -227,7 +227,8 @@ def _with_threshold(params: Distillation, calibrated: Calibrated) -> Distillatio
     return msgspec.structs.replace(params, qber_threshold=threshold)
 
 
-def _context(recipe: Recipe, calibrated: Calibrated) -> Context:
+def context(recipe: Recipe, calibrated: Calibrated) -> Context:
+    """Return which block a recording is: its link's only one."""
     start_ps, end_ps = calibrated.record_ps
     return Context(
         link=recipe.link,

@@ -9,9 +9,9 @@ from bellweave.dialogue import Closed, Dialogue, Message
 from bellweave.edge import dialogue_tcp, tag_files
 from bellweave.errors import BellweaveError, ScenarioError
 from bellweave.results.recorded import Findings
+from bellweave.sim import recorded
 from bellweave.sim.classical import converse
-from bellweave.studies import recorded
-from bellweave.studies.recorded import Both, Party, Recipe
+from bellweave.sim.recorded import Both, Party, Recipe
 from bellweave.studies.recorded_findings import findings
 from bellweave.testing.messy_tags import Messy, record
 
