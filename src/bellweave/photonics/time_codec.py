@@ -71,7 +71,7 @@ def unpack(times: Times) -> Ints:
         raise ValueError("high parts are longer than their last time")
     low = unpack_bits(times.low, times.count * times.low_bits).reshape(times.count, times.low_bits)
     high = ones.astype(np.int64) - np.arange(times.count)
-    if int(high[-1]) >> (61 - times.low_bits):
+    if int(high[-1]) >> (62 - times.low_bits):  # would leave 64 bits; the exact limit is checked below
         raise ValueError(f"a time is beyond +-{MAX_TIME_PS} ps")
     units = (high << times.low_bits) + _number(low)
     if units[0] != 0 or bool(np.any(np.diff(units) < 0)):
