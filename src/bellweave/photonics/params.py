@@ -231,8 +231,12 @@ class Node(Params, frozen=True, kw_only=True):
     """A node: its path from the source (or switch), its analyser, its detectors, its clock.
 
     Attributes:
+        analyser: What it measures with.
+        detector: Its detectors.
         loss_db: Named losses on its path, without fibre, switch and detectors.
         fibre: Fibre from the source or switch to the node.
+        noise: Noise on its path.
+        clock: Its clock, relative to the source's.
     """
 
     analyser: Analyser = msgspec.field(default_factory=Polarisation)

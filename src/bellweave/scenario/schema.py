@@ -35,6 +35,9 @@ class Link(Params, frozen=True, kw_only=True):
         via_switch: Whether both photons pass the switch.
         window_ps: Full width of the coincidence window.
         block_s: Length of a block.
+        eavesdropper: Intercepts and resends photons of one arm.
+        cut: The quantum channel of one arm is cut for a while.
+        calibration: How the clocks are brought together; absent: offset, drift and delays are known.
     """
 
     source: str
@@ -89,6 +92,14 @@ class Scenario(Params, frozen=True, kw_only=True):
         format: Version of the format, 1.
         name: Short name, used in file names and reports.
         description: One paragraph: what it is and where its values come from.
+        source: Sources of entangled pairs, by name.
+        node: Nodes, by name: each one's path, analyser, detectors and clock.
+        switch: The optical switch, where there is one.
+        link: Links, by name: which nodes share which source's pairs.
+        recorded: Recorded detections, by the name of the link whose photons they replace.
+        distill: How sifted bits become key.
+        kms: Which accounting mints keys.
+        run: How much is simulated, and how.
     """
 
     format: Literal[1]
