@@ -23,6 +23,7 @@ def demo(
     from bellweave.cli import distil, reproduce
     from bellweave.sim.recorded import Recipe, seeded
     from bellweave.studies.published import studies
+    from bellweave.studies.stand_in import stand_in
 
     files = (recorded / "alice.csv.gz", recorded / "bob.csv.gz")
     tick_ps: float | None = 156.25
@@ -30,7 +31,7 @@ def demo(
         typer.echo("Recorded detections of a real experiment (Kwiat laboratory, University of Illinois):")
     else:
         typer.echo(f"No recorded experiment in {recorded}; here are simulated tags of a messy set-up instead:")
-        files, tick_ps = distil.stand_in(out / "recorded"), None
+        files, tick_ps = stand_in(out / "recorded"), None
     recipe = Recipe(tick_ps=tick_ps, mint="paper")
     both = distil.distil_files(files, (recipe, recipe), seeded(1), quiet=False)
     distil.show_both(both, out / "recorded", as_json=False)

@@ -62,7 +62,7 @@ def print_report(report: "Report", title: str) -> None:
         label = (
             row.quantity + (f" ({row.accounting})" if row.accounting else "") + (f", {row.unit}" if row.unit else "")
         )
-        ours = (figure(row.mean), f"± {row.stderr:.2g}" if row.stderr else "")
+        ours = (figure(row.mean), f"± {float(f'{row.stderr:.2g}'):g}" if row.stderr else "")
         number = str(notes.index(row.note) + 1) if row.note else ""
         table.add_row(label, figure(row.printed), figure(row.theory), *ours, str(row.n or ""), number)
     console = Console()
