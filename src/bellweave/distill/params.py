@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from bellweave.params import NonNegative, NonNegativeInt, Params
+from bellweave.params import NonNegative, NonNegativeInt, Params, PositiveInt
 
 Accounting = Literal["paper", "as-printed", "shor-preskill", "individual", "provable"]
 """Ways to count how many bits of a corrected block are key; see :mod:`bellweave.distill.accounting`."""
@@ -13,6 +13,10 @@ Mint = Literal["provable", "paper"]
 """The accountings that may fix a key's length."""
 
 ErrorRate = Annotated[float, msgspec.Meta(ge=0.0, lt=0.5)]
+
+
+Estimation = Literal["pooled", "per-basis", "cross-basis"]
+"""Which rounds are disclosed to estimate errors, and what they speak for; see :mod:`bellweave.distill.estimation`."""
 
 
 class Distillation(Params, frozen=True, kw_only=True):
@@ -31,6 +35,11 @@ class Distillation(Params, frozen=True, kw_only=True):
         printed_removal_bits: What a paper prints as removed by privacy amplification; feeds accounting ``as-printed``.
         minimum_sifted_bits: Blocks with fewer sifted bits are rejected unopened.
         epsilon: Total failure probability of the accounting ``provable``.
+        estimation: ``pooled``: a random sample of both bases, the proof for bases that are chosen evenly.
+            ``per-basis``: the rarer basis is disclosed whole and proves the key of the other, for biased bases.
+            ``cross-basis``: a random sample of both, each basis proven by the errors of the other, for uneven ones.
+        accumulate_blocks: Blocks whose rounds are held, with nothing but times announced, until the last photon was
+            detected, and are then distilled as one.
     """
 
     sample_fraction: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.25
@@ -42,3 +51,5 @@ class Distillation(Params, frozen=True, kw_only=True):
     printed_removal_bits: NonNegative | None = None
     minimum_sifted_bits: Annotated[int, msgspec.Meta(ge=8)] = 64
     epsilon: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 1e-10
+    estimation: Estimation = "pooled"
+    accumulate_blocks: PositiveInt = 1
