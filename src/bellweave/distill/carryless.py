@@ -116,6 +116,26 @@ _tile: Any = intrinsic(_sum_tile)
 
 
 @numba.njit(cache=True, nogil=True)  # the cache on disk is kept by processor and features, as ``LANES`` is
+def write_middle(factor: Words, other: Words, first: int, out: Words) -> None:
+    """Write words ``first``, ``first`` + 1, ... of the product to ``out``; see :func:`middle`.
+
+    It returns no array: a function loaded from numba's cache can't, once another one that calls it has been loaded.
+    """
+    tile = REGISTERS * LANES
+    front = factor.size  # zeros on both sides of the other factor, so that a tile needs no bounds
+    padded = np.zeros(front + max(other.size, first + out.size) + tile, np.uint64)
+    padded[front : front + other.size] = other
+    sums = np.empty(2 * tile, np.uint64)
+    above = np.uint64(0)  # high word of the product before; that before the first one is computed, but not put out
+    for base in range(0, out.size + 1, tile):
+        _tile(factor, factor.size, padded, front + first - 1 + base, sums)
+        for k in range(min(tile, out.size + 1 - base)):
+            place = (k // LANES) * 2 * LANES + (k & 1) * LANES + (k % LANES & ~1)
+            if base + k:
+                out[base + k - 1] = sums[place] ^ above
+            above = sums[place + 1]
+
+
 def middle(factor: Words, other: Words, first: int, count: int) -> Words:
     """Return words ``first`` to ``first + count - 1`` of the product, by the schoolbook: shape (count,).
 
@@ -125,18 +145,6 @@ def middle(factor: Words, other: Words, first: int, count: int) -> Words:
         first: Place of the first word, >= 0.
         count: Words, >= 1.
     """
-    tile = REGISTERS * LANES
-    front = factor.size  # zeros on both sides of the other factor, so that a tile needs no bounds
-    padded = np.zeros(front + max(other.size, first + count) + tile, np.uint64)
-    padded[front : front + other.size] = other
-    sums = np.empty(2 * tile, np.uint64)
     out = np.empty(count, np.uint64)
-    above = np.uint64(0)  # high word of the product before; that before the first one is computed, but not put out
-    for base in range(0, count + 1, tile):
-        _tile(factor, factor.size, padded, front + first - 1 + base, sums)
-        for k in range(min(tile, count + 1 - base)):
-            place = (k // LANES) * 2 * LANES + (k & 1) * LANES + (k % LANES & ~1)
-            if base + k:
-                out[base + k - 1] = sums[place] ^ above
-            above = sums[place + 1]
+    write_middle(factor, other, first, out)
     return out

@@ -120,20 +120,21 @@ def _bits(words: Words, count: int) -> Bytes:
 def _carryless(bits: Bytes, seed: Bytes, length: int) -> Bytes:
     """Row i is coefficient n - 1 + i of the product; zeros in front of the bits put the first row at a word's start."""
     if seed.size <= SHORT_BITS:
-        return _short(bits, seed, length)
+        out = np.empty(length, np.uint8)
+        _short(bits, seed, out)
+        return out
     factor = _words(bits, before=(1 - bits.size) % 64)
     return _bits(carryless.middle(factor, _words(seed), factor.size - 1, -(-length // 64)), length)
 
 
 @numba.njit(cache=True, nogil=True)
-def _short(bits: Bytes, seed: Bytes, length: int) -> Bytes:
+def _short(bits: Bytes, seed: Bytes, out: Bytes) -> None:
     """Do the same in one call: NumPy's packing is faster a bit, but five calls of it cost more than a short product."""
     factor = _packed(bits, (1 - bits.size) % 64)
-    words = carryless.middle(factor, _packed(seed, 0), factor.size - 1, (length + 63) // 64)
-    out = np.empty(length, np.uint8)
-    for i in range(length):
+    words = np.empty((out.size + 63) // 64, np.uint64)
+    carryless.write_middle(factor, _packed(seed, 0), factor.size - 1, words)
+    for i in range(out.size):
         out[i] = words[i >> 6] >> np.uint64(i & 63) & np.uint64(1)
-    return out
 
 
 @numba.njit(cache=True, nogil=True)
