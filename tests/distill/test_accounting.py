@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bellweave.distill import accounting, theory
+from bellweave.distill.finite_key import bases
 from bellweave.distill.ledger import Estimate, Ledger
 from bellweave.distill.params import Distillation
 
@@ -85,6 +86,48 @@ def test_bases_far_from_even_contradict_the_proof() -> None:
 
     assert accounting.lengths(even, LONG_SAMPLE, params)["provable"] > 0
     assert accounting.lengths(uneven, LONG_SAMPLE, params)["provable"] <= 0
+
+
+BIASED = Ledger(matched=100_000, sifted_z=80_000, sifted_x=20_000, sample=20_000, top=12_000, tag=50)
+BIASED_SAMPLE = Estimate(sample_x=20_000, errors_x=400)
+
+
+def test_biased_bases_are_proven_by_the_rarer_one() -> None:
+    per_basis = Distillation(estimation="per-basis", qber_threshold=0.03)
+    lengths = accounting.lengths(BIASED, BIASED_SAMPLE, per_basis)
+
+    assert lengths["provable"] == math.floor(bases.key_length([(80_000, 20_000)], 0.03, 12_000, 50, 1e-10))
+    assert 0.9 * lengths["shor-preskill"] > lengths["provable"] > 40_000
+    assert accounting.lengths(BIASED, BIASED_SAMPLE, Distillation(qber_threshold=0.03))["provable"] <= 0
+
+
+def test_each_basis_is_judged_by_the_errors_of_the_other() -> None:
+    """Z : X = 7 : 3 and a pooled sample: a bad X sample condemns the key in Z, and the whole with it."""
+    cross = Distillation(estimation="cross-basis", qber_threshold=0.03)
+    uneven = Ledger(matched=100_000, sifted_z=70_000, sifted_x=30_000, sample=30_000, top=12_000, tag=50)
+    good = Estimate(sample_z=21_000, sample_x=9_000, errors_z=420, errors_x=180)
+    bad = Estimate(sample_z=21_000, sample_x=9_000, errors_z=420, errors_x=280)
+
+    length = accounting.lengths(uneven, good, cross)["provable"]
+
+    assert length == math.floor(bases.key_length([(49_000, 9_000), (21_000, 21_000)], 0.03, 12_000, 50, 1e-10))
+    assert length > 20_000
+    assert accounting.lengths(uneven, bad, cross)["provable"] == -12_050
+
+
+def test_all_proofs_stand_side_by_side_and_each_says_what_it_is() -> None:
+    params = Distillation(qber_threshold=0.03)
+    found = accounting.by_proof(LONG, LONG_SAMPLE, params)
+
+    assert found["tl17"] == accounting.lengths(LONG, LONG_SAMPLE, params)["provable"]
+    assert found["tl17"] < found["lim21"] < found["exact"]
+    assert accounting.method(params) == "Tomamichel-Leverrier 2017"
+    assert "each basis" in accounting.method(Distillation(estimation="cross-basis"))
+    assert any("fixed probability" in each for each in accounting.assumptions(Distillation(estimation="per-basis")))
+    assert all(
+        any("2307.00576" in each for each in accounting.assumptions(Distillation(estimation=kind)))
+        for kind in ("pooled", "per-basis", "cross-basis")
+    )
 
 
 @given(

@@ -14,6 +14,7 @@ n counts the corrected bits, "disclosed" all that the ledger holds about them, t
 import math
 
 from bellweave.distill import finite_key, theory
+from bellweave.distill.finite_key import bases, proofs
 from bellweave.distill.ledger import Estimate, Ledger
 from bellweave.distill.params import Distillation
 
@@ -50,15 +51,57 @@ def _phase_errors(ledger: Ledger, estimate: Estimate) -> float:
     return key_z * theory.entropy_bound(phase_z) + key_x * theory.entropy_bound(phase_x)
 
 
+def threshold(params: Distillation) -> float:
+    """Return the error rate of the sample up to which the finite-key proofs give key; fixed before it is drawn."""
+    return params.qber_limit if params.qber_threshold is None else min(params.qber_threshold, params.qber_limit)
+
+
+def by_proof(ledger: Ledger, estimate: Estimate, params: Distillation) -> dict[proofs.ProofName, int]:
+    """Return the key length in bits by every finite-key proof for pooled bases; negative: so many bits are missing.
+
+    They are shown beside each other. ``exact`` is not peer reviewed, and only what :func:`lengths` says is minted.
+    """
+    return {name: _pooled(ledger, estimate, params, name) for name in proofs.PROOFS}
+
+
+def method(params: Distillation) -> str:
+    """Return the name of the proof behind accounting ``provable``."""
+    return finite_key.METHOD if params.estimation == "pooled" else bases.METHOD
+
+
+def assumptions(params: Distillation) -> tuple[str, ...]:
+    """Return what that proof is conditional on, one sentence each.
+
+    Among them, since the length is computed here from ``ledger.disclosed``, Alice's parities and the tag: Bob's answers
+    (which parities differ, which bits of the sample) cross the line as well and are not subtracted. In symmetric qubit
+    models that is justified; in general they may cost as much again (Tupkary and Lütkenhaus, arXiv:2307.00576).
+    """
+    return finite_key.ASSUMPTIONS if params.estimation == "pooled" else bases.ASSUMPTIONS
+
+
 def _provable(ledger: Ledger, estimate: Estimate, params: Distillation) -> int:
-    threshold = params.qber_limit if params.qber_threshold is None else min(params.qber_threshold, params.qber_limit)
+    return _pooled(ledger, estimate, params) if params.estimation == "pooled" else _crossed(ledger, estimate, params)
+
+
+def _pooled(ledger: Ledger, estimate: Estimate, params: Distillation, proof: proofs.ProofName = "tl17") -> int:
+    limit = threshold(params)
     n = ledger.sifted - ledger.sample
-    if estimate.errors > threshold * estimate.sample or not bases_are_even(ledger):
+    if estimate.errors > limit * estimate.sample or not bases_are_even(ledger):
         return -ledger.disclosed  # outside the proof's conditions: nothing is known to be secret
-    length = finite_key.key_length(
-        n, estimate.sample, threshold, ledger.disclosed - ledger.tag, ledger.tag, params.epsilon
-    )
-    return math.floor(length)
+    leak = ledger.disclosed - ledger.tag
+    return math.floor(proofs.key_length(n, estimate.sample, limit, leak, ledger.tag, params.epsilon, proof))
+
+
+def _crossed(ledger: Ledger, estimate: Estimate, params: Distillation) -> int:
+    """Return the length if the key bits of each basis are proven by what was disclosed of the other."""
+    limit = threshold(params)
+    key_z = ledger.sifted_z - estimate.sample_z
+    key_x = ledger.sifted_x - estimate.sample_x
+    judged = ((key_z, estimate.sample_x, estimate.errors_x), (key_x, estimate.sample_z, estimate.errors_z))
+    if any(key and errors > limit * sample for key, sample, errors in judged):
+        return -ledger.disclosed
+    pairs = [(key, sample) for key, sample, _ in judged]
+    return math.floor(bases.key_length(pairs, limit, ledger.disclosed - ledger.tag, ledger.tag, params.epsilon))
 
 
 def bases_are_even(ledger: Ledger) -> bool:

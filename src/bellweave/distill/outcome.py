@@ -5,12 +5,16 @@ from dataclasses import dataclass
 import msgspec
 
 from bellweave.blocks import Bytes, Provenance, Role, SecretBlock, pack_bits
-from bellweave.distill import finite_key
+from bellweave.distill import accounting
 from bellweave.distill.ledger import Book, Corrections, Estimate, Ledger
 from bellweave.distill.params import Distillation, Mint
 from bellweave.errors import RejectionReason
 
 UNAUTHENTICATED = "The classical messages are authentic: their digests were compared, but no key was spent on it."
+
+
+PARTLY = "Proven is any choice of `provable_bits` of the key's bits as long as the others stay unused."
+"""A hash that is longer than the proof allows holds, in any part of allowed length, a hash that the proof covers."""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,14 +75,20 @@ def accepted(key: Bytes, role: Role, params: Distillation, context: Context, boo
         minted_by=context.mint,
         provable_bits=provable,
         epsilon=params.epsilon if provable else 1.0,
-        method=finite_key.METHOD if provable else "none",
-        assumptions=(*context.assumptions, UNAUTHENTICATED, *(finite_key.ASSUMPTIONS if provable else ())),
+        method=accounting.method(params) if provable else "none",
+        assumptions=(*context.assumptions, UNAUTHENTICATED, *_conditions(params, provable, key.size)),
         authentication_bits=0,
         start_s=context.start_s,
         end_s=context.end_s,
         provenance=context.provenance,
     )
     return Outcome(book.ledger, book.estimate, book.corrections, accountings, block=block)
+
+
+def _conditions(params: Distillation, provable: int, minted: int) -> tuple[str, ...]:
+    if not provable:
+        return ()
+    return accounting.assumptions(params) if provable == minted else (*accounting.assumptions(params), PARTLY)
 
 
 def rejected(reason: RejectionReason, book: Book) -> Outcome:
