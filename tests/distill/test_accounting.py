@@ -97,7 +97,7 @@ def test_biased_bases_are_proven_by_the_rarer_one() -> None:
     lengths = accounting.lengths(BIASED, BIASED_SAMPLE, per_basis)
 
     assert lengths["provable"] == math.floor(bases.key_length([(80_000, 20_000)], 0.03, 12_000, 50, 1e-10))
-    assert 0.9 * lengths["shor-preskill"] > lengths["provable"] > 40_000
+    assert 0.9 * lengths["shor-preskill"] > lengths["provable"] > 30_000
     assert accounting.lengths(BIASED, BIASED_SAMPLE, Distillation(qber_threshold=0.03))["provable"] <= 0
 
 
