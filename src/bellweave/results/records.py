@@ -59,7 +59,7 @@ class BlockRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The counts of one block of one link.
 
     Attributes:
-        link, block: Which one; ``block_id`` is the secret block's.
+        link, block: Which one, the first where several were distilled as one; ``block_id`` is the secret block's.
         start_s, end_s: When its photons were detected, seconds since the start of the run.
         singles_alice, singles_bob: Clicks at each node; null at the ``coincidences`` level, which has none.
         sacrificed: Detections that calibration disclosed, both nodes together.
