@@ -14,7 +14,7 @@ without the instruction, looks up 64 KiB by the bytes of what it multiplies: **n
 shares its cache with an enemy can lose the hash key.
 """
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numba
 import numpy as np
@@ -72,8 +72,8 @@ class PolynomialHash:
     def copy(self) -> Self:
         """Return another hash that goes on from here."""
         other = object.__new__(type(self))
-        other._way, other._key, other.length = self._way, self._key, self.length  # noqa: SLF001
-        other._state, other._waiting = self._state.copy(), self._waiting[:]  # noqa: SLF001
+        other._way, other._key, other.length = self._way, self._key, self.length
+        other._state, other._waiting = self._state.copy(), self._waiting[:]
         return other
 
     def digest(self) -> bytes:
@@ -92,7 +92,7 @@ class PolynomialHash:
 
 
 @numba.njit(cache=True, nogil=True)
-def _reduced(r0: int, r1: int, r2: int, r3: int) -> tuple[int, int]:
+def _reduced(r0: Any, r1: Any, r2: Any, r3: Any) -> tuple[Any, Any]:
     """Return r modulo x^128 + x^7 + x^2 + x + 1."""
     low, high = carryless.multiply(r3, np.uint64(0x87))
     r1, r2 = r1 ^ low, r2 ^ high

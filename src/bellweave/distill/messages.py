@@ -12,6 +12,8 @@
 :class:`Verified`      B to A      Bob's hash is the same
 :class:`HashSeed`      A to B      seed of privacy amplification
 :class:`Confirmation`  both ways   what the sender saw of the conversation
+:class:`AliceTag`      A to B      which keys, and the tag of all that Alice sent
+:class:`BobTag`        B to A      the tag of all that Bob sent
 =====================  ==========  =====================================================================================
 
 Both ends can tell how many bits each field holds, so no message says so; a field of another length is refused.
@@ -96,6 +98,20 @@ class Confirmation(Message, frozen=True):
     received: bytes
 
 
+class AliceTag(Message, frozen=True):
+    """Alice's place in the pool of keys, and her tag; both are bound into the tag. Instead of ``Confirmation``."""
+
+    slot: int
+    released: int
+    tag: bytes
+
+
+class BobTag(Message, frozen=True):
+    """Bob's tag, sent once Alice's has turned out right."""
+
+    tag: bytes
+
+
 KINDS: tuple[type[Message], ...] = (
     Proposal,
     Bases,
@@ -108,6 +124,8 @@ KINDS: tuple[type[Message], ...] = (
     Verified,
     HashSeed,
     Confirmation,
+    AliceTag,
+    BobTag,
 )
 """Every message class of a distillation; a driver's ``Codec`` takes them beside those of other protocols."""
 
