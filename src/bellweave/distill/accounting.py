@@ -21,6 +21,9 @@ from bellweave.distill.params import Distillation
 BASIS_SIGMAS = 5.0
 """Bases further from even than this many standard deviations contradict the proof's uniform choice (chance 6e-7)."""
 
+COMPARISONS = 64
+"""Most comparisons of a frame with its tag: one, and one after each repair of those that reconciliation allows."""
+
 
 def lengths(ledger: Ledger, estimate: Estimate, params: Distillation) -> dict[str, int]:
     """Return the key length in bits by each accounting; negative: so many bits are missing.
@@ -88,8 +91,9 @@ def _pooled(ledger: Ledger, estimate: Estimate, params: Distillation, proof: pro
     n = ledger.sifted - ledger.sample
     if estimate.errors > limit * estimate.sample or not bases_are_even(ledger):
         return -ledger.disclosed  # outside the proof's conditions: nothing is known to be secret
-    leak = ledger.disclosed - ledger.tag
-    return math.floor(proofs.key_length(n, estimate.sample, limit, leak, ledger.tag, params.epsilon, proof))
+    tag = tag_strength(ledger, params)
+    leak = ledger.disclosed - tag
+    return math.floor(proofs.key_length(n, estimate.sample, limit, leak, tag, params.epsilon, proof))
 
 
 def _crossed(ledger: Ledger, estimate: Estimate, params: Distillation) -> int:
@@ -101,7 +105,18 @@ def _crossed(ledger: Ledger, estimate: Estimate, params: Distillation) -> int:
     if any(key and errors > limit * sample for key, sample, errors in judged):
         return -ledger.disclosed
     pairs = [(key, sample) for key, sample, _ in judged]
-    return math.floor(bases.key_length(pairs, limit, ledger.disclosed - ledger.tag, ledger.tag, params.epsilon))
+    tag = tag_strength(ledger, params)
+    return math.floor(bases.key_length(pairs, limit, ledger.disclosed - tag, tag, params.epsilon))
+
+
+def tag_strength(ledger: Ledger, params: Distillation) -> float:
+    """Return t such that unequal bits pass verification with probability 2^-t at most.
+
+    A long block is verified frame by frame, and a frame is compared again after every repair: each comparison is one
+    more chance. All the tags' bits are disclosed, and counted as such; this is only how much they prove.
+    """
+    frames = max(1, ledger.tag // params.verification_bits)
+    return max(0.0, min(ledger.tag, params.verification_bits) - math.log2(frames * COMPARISONS))
 
 
 def bases_are_even(ledger: Ledger) -> bool:

@@ -4,6 +4,8 @@ They are a pure function of counts, so that they judge our own blocks, theory's 
 prints by the same rules.
 """
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from bellweave.distill import accounting, theory
@@ -18,6 +20,9 @@ ROUNDING_BITS = 2.0
 
 AUTHENTICATION_BITS = 256
 """Key that one pair of tags takes: a 128-bit pad each way, the hash key recycled (Portmann, IEEE TIT 60, 4383)."""
+
+PLANNED_EFFICIENCY = 1.05
+"""Disclosed bits over the Shannon minimum, to plan with where the figures give none that is possible."""
 
 SAFE_SIGMAS = 2.0
 """A threshold so many standard deviations above the error rate passes nearly every block."""
@@ -93,6 +98,33 @@ def of_block(
         final=ledger.final or None,
         duration_s=duration_s,
         provable=lengths.get("provable"),
+        authentication_bits=authentication_bits,
+    )
+    return flags(figures, params)
+
+
+def of_mean(
+    blocks: Sequence[tuple[Ledger, Corrections, Mapping[str, int]]],
+    params: Distillation,
+    duration_s: float,
+    authentication_bits: int = 0,
+) -> list[str]:
+    """Return the flags of the mean of several blocks that gave key: (ledger, corrections, key length by accounting)."""
+    if not blocks:
+        return []
+    count = len(blocks)
+    total = sum((ledger for ledger, _, _ in blocks), Ledger())
+    corrected = total.sifted - total.sample
+    figures = Figures(
+        sifted=total.sifted / count,
+        sample=total.sample / count,
+        qber=sum(corrections.errors for _, corrections, _ in blocks) / max(corrected, 1),
+        disclosed=(total.disclosed - total.tag) / count,
+        tag=total.tag / count,
+        removed=total.removed / count,
+        final=total.final / count,
+        duration_s=duration_s,
+        provable=sum(max(0, lengths.get("provable", 0)) for _, _, lengths in blocks) / count,
         authentication_bits=authentication_bits,
     )
     return flags(figures, params)
@@ -194,9 +226,10 @@ def _assumed(figures: Figures) -> str:
 
 def conditions(figures: Figures, params: Distillation) -> Conditions:
     """Return what a finite-key plan for such blocks is made for, with the sample and threshold that are set."""
+    efficiency = figures.efficiency or 0.0
     return Conditions(
         qber=figures.qber or 0.0,
-        efficiency=max(figures.efficiency or 1.0, 1.0),
+        efficiency=efficiency if efficiency >= 1.0 else PLANNED_EFFICIENCY,
         epsilon=params.epsilon,
         threshold=accounting.threshold(params),
         sample_fraction=params.sample_fraction,

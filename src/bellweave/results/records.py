@@ -114,7 +114,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A study's or run's table; written to ``report.json`` at the top of ``--out``."""
+    """A study's or run's table; written to ``report.json`` at the top of ``--out``.
+
+    Attributes:
+        study: Name of the study or scenario.
+        rows: The table.
+        flags: What does not hold, or is missing, one sentence each, by whose numbers: ``printed``, ``ours``, ...
+    """
 
     study: str
     rows: tuple[Row, ...]
+    flags: dict[str, tuple[str, ...]] = {}

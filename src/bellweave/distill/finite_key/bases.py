@@ -30,7 +30,7 @@ Pair = tuple[int, int]
 """(key bits of a basis, compared bits of the other)."""
 
 
-def key_length(pairs: Sequence[Pair], threshold: float, leak: float, tag_bits: int, epsilon: float) -> float:
+def key_length(pairs: Sequence[Pair], threshold: float, leak: float, tag_bits: float, epsilon: float) -> float:
     """Return the length of key that is secret and correct up to ``epsilon``, in bits; negative: so many are missing.
 
     Args:
@@ -59,7 +59,7 @@ def allowance(key: int, sample: int, failure: float) -> float:
 
 
 def sampling_free(
-    total: int, threshold: float, leak: float, tag_bits: int, epsilon: float, proof: proofs.ProofName = "tl17"
+    total: int, threshold: float, leak: float, tag_bits: float, epsilon: float, proof: proofs.ProofName = "tl17"
 ) -> float:
     """Return the key length if nothing is sampled: the errors corrected in one basis speak for the other's phases.
 

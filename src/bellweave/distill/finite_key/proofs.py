@@ -58,7 +58,7 @@ def tag_bits_for(epsilon: float) -> int:
 
 
 def key_length(
-    key: int, sample: int, threshold: float, leak: float, tag_bits: int, epsilon: float, proof: ProofName = "tl17"
+    key: int, sample: int, threshold: float, leak: float, tag_bits: float, epsilon: float, proof: ProofName = "tl17"
 ) -> float:
     """Return the length of key that is secret and correct up to ``epsilon``, in bits; negative: so many are missing.
 
@@ -79,7 +79,7 @@ def key_length(
 
 
 def length_with(
-    tail: Bound, key: int, sample: int, threshold: float, leak: float, tag_bits: int, epsilon: float, tests: int = 1
+    tail: Bound, key: int, sample: int, threshold: float, leak: float, tag_bits: float, epsilon: float, tests: int = 1
 ) -> float:
     """Return the same for any tail, ``nu`` found by search; ``tests`` such tails must hold at once."""
     rest = epsilon - 2.0**-tag_bits
@@ -107,7 +107,7 @@ def length_with(
     return max(length(high), highest(length, high, min(most, 1.3 * high + 1e-6), 18)[1])
 
 
-def _exact_length(key: int, sample: int, threshold: float, leak: float, tag_bits: int, epsilon: float) -> float:
+def _exact_length(key: int, sample: int, threshold: float, leak: float, tag_bits: float, epsilon: float) -> float:
     """Return the length by the exact tail, which knows whole errors only: all numbers near the best one are tried."""
     rest = epsilon - 2.0**-tag_bits
     nothing = -float(leak + tag_bits)

@@ -33,12 +33,12 @@ def sampling_failure(key: int, sample: int, nu: float) -> float:
     return math.exp(-key * sample**2 * nu**2 / ((key + sample) * (sample + 1)))
 
 
-def key_length_at(key: int, leak: float, threshold: float, nu: float, tag_bits: int, amplification: float) -> float:
+def key_length_at(key: int, leak: float, threshold: float, nu: float, tag_bits: float, amplification: float) -> float:
     """Return the length in bits, of either sign, for a given ``nu`` and eps_pa = ``amplification`` > 0."""
     return key * (1.0 - entropy_bound(threshold + nu)) - leak - tag_bits + 2.0 * math.log2(2.0 * amplification)
 
 
-def key_length(key: int, sample: int, threshold: float, leak: float, tag_bits: int, epsilon: float) -> float:
+def key_length(key: int, sample: int, threshold: float, leak: float, tag_bits: float, epsilon: float) -> float:
     """Return the length of key that is secret and correct up to ``epsilon``, in bits; negative: so many are missing.
 
     Args:
