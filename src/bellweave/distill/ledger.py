@@ -32,6 +32,8 @@ class Ledger(Counts, frozen=True, kw_only=True):
         removed: Bits that privacy amplification removed beyond the disclosed ones.
         final: Bits of key.
         rejected: What was left of blocks that gave no key.
+        authentication: Bits of ``final`` that the pool of authentication keys took, to replace what the block spent and
+            to fill its reserve; applications do not get them.
     """
 
     matched: Count = 0
@@ -47,6 +49,12 @@ class Ledger(Counts, frozen=True, kw_only=True):
     removed: Count = 0
     final: Count = 0
     rejected: Count = 0
+    authentication: Count = 0
+
+    @property
+    def net(self) -> int:
+        """Bits of key that are left for applications."""
+        return self.final - self.authentication
 
     @property
     def sifted(self) -> int:
@@ -65,7 +73,7 @@ class Ledger(Counts, frozen=True, kw_only=True):
 
     def closes(self) -> bool:
         """Return whether every round and every sifted bit is accounted for, exactly."""
-        return self.left == 0 and self.matched == self.mismatched + self.sifted
+        return self.left == 0 and self.net >= 0 and self.matched == self.mismatched + self.sifted
 
 
 class Estimate(Counts, frozen=True, kw_only=True):
@@ -107,12 +115,22 @@ class Corrections(Counts, frozen=True, kw_only=True):
 
     Attributes:
         errors_z, errors_x: Bits corrected, per basis.
-        parity_rounds: Rounds of parities: one message each way.
+        parity_rounds: Rounds of parities or tags: one message each way.
+        answered: Bits that Bob told about the frames: one for each of Alice's parities, and one for each comparison.
+        frames: Frames that the block was cut into, as far as they were begun.
+        frames_repaired: Frames that were wrong when their tag came.
+        repairs: Searches after the tag.
+        residual_errors: Bits corrected after the tag; in ``errors_z`` and ``errors_x`` too.
     """
 
     errors_z: Count = 0
     errors_x: Count = 0
     parity_rounds: Count = 0
+    answered: Count = 0
+    frames: Count = 0
+    frames_repaired: Count = 0
+    repairs: Count = 0
+    residual_errors: Count = 0
 
     @property
     def errors(self) -> int:

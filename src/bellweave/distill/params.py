@@ -15,6 +15,11 @@ Mint = Literal["provable", "paper"]
 ErrorRate = Annotated[float, msgspec.Meta(ge=0.0, lt=0.5)]
 
 
+Reconciliation = Literal[
+    "original", "paper-dc", "biconf", "yanetal", "opt3", "opt4", "opt7", "opt8", "low-leak", "low-latency"
+]
+"""How errors are corrected; see :mod:`bellweave.distill.reconciliation`."""
+
 Estimation = Literal["pooled", "per-basis", "cross-basis"]
 """Which rounds are disclosed to estimate errors, and what they speak for; see :mod:`bellweave.distill.estimation`."""
 
@@ -28,7 +33,8 @@ class Distillation(Params, frozen=True, kw_only=True):
         qber_threshold: The estimate up to which accounting ``provable`` gives key, at most ``qber_limit``; fixed before
             the sample is seen, as the proof asks. A lower one gives longer keys, and more blocks without any.
             Absent: ``qber_limit``.
-        reconciliation: Cascade with block sizes and passes of Brassard and Salvail 1993.
+        reconciliation: Variant of Cascade; :mod:`bellweave.distill.reconciliation.presets` has their block sizes.
+            ``original`` and ``paper-dc`` are Brassard and Salvail's of 1993, for comparison.
         verification_bits: Length of the tag that verifies the corrected bits; two unequal blocks pass with
             probability 2^-bits.
         margin_bits: What accounting ``paper`` removes beyond the BBBSS92 estimate.
@@ -45,7 +51,7 @@ class Distillation(Params, frozen=True, kw_only=True):
     sample_fraction: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.25
     qber_limit: ErrorRate = 0.11
     qber_threshold: ErrorRate | None = None
-    reconciliation: Literal["cascade-original"] = "cascade-original"
+    reconciliation: Reconciliation = "low-latency"
     verification_bits: Annotated[int, msgspec.Meta(ge=16, le=128)] = 50
     margin_bits: NonNegativeInt = 8
     printed_removal_bits: NonNegative | None = None
@@ -53,3 +59,23 @@ class Distillation(Params, frozen=True, kw_only=True):
     epsilon: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 1e-10
     estimation: Estimation = "pooled"
     accumulate_blocks: PositiveInt = 1
+
+
+class Authentication(Params, frozen=True, kw_only=True):
+    """How the classical messages of a link are authenticated; the same at both ends.
+
+    Attributes:
+        scheme: ``recycled`` hashes with one secret key and hides each tag with 128 fresh bits; ``one-time`` takes 256
+            fresh bits a tag, for Poly1305. Tags are exchanged once per released block, one each way.
+        reserve_bits: Key that the pool is filled up to from released blocks, before applications get any.
+        failures: Sessions in a row that may spend key and fail; then an operator must look.
+        backoff_s: Pause after the first such session; it doubles with every further one.
+        hash_key_slots: Blocks after which the recycled hash key is replaced. It wears out, slowly: for what an enemy
+            may learn of a key from pads that are not perfect see Abidin and Larsson, arXiv:1109.5168.
+    """
+
+    scheme: Literal["recycled", "one-time"] = "recycled"
+    reserve_bits: Annotated[int, msgspec.Meta(ge=0, multiple_of=8)] = 4096
+    failures: Annotated[int, msgspec.Meta(ge=1, le=64)] = 7
+    backoff_s: NonNegative = 1.0
+    hash_key_slots: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000

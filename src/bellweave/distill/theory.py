@@ -2,7 +2,7 @@
 
 import math
 
-from bellweave.distill.cascade import block_sizes
+from bellweave.distill.reconciliation.presets import block_sizes
 
 
 def binary_entropy(p: float) -> float:
@@ -123,8 +123,7 @@ def cascade_bisection(bits: int, qber: float) -> float:
 
 
 def _sizes(bits: int, qber: float) -> list[int]:
-    scale = 1_000_000
-    return block_sizes(bits, round(qber * scale), scale)
+    return block_sizes("original", max(qber, 5e-7), bits)
 
 
 def _depth(block: int) -> float:
