@@ -40,7 +40,7 @@ def cut(bits: Bytes) -> Bytes:
 
 
 @lru_cache(maxsize=64)
-def _order(bits: int, number: int) -> Indices:
+def order_of(bits: int, number: int) -> Indices:
     """Return the public order of a pass, shape (bits,); the first pass keeps the natural one."""
     order = np.arange(bits, dtype=np.int32)
     if number:
@@ -87,7 +87,7 @@ def make_plan(name: str, bits: int, sizes: tuple[int, ...]) -> Plan:
     place = np.zeros((len(sizes), bits), np.int32)
     prefix = node = work = 0
     for p, (size, height) in enumerate(zip(sizes, heights, strict=True)):
-        _lay_out(_order(bits, p), size, height, order[p], place[p])
+        _lay_out(order_of(bits, p), size, height, order[p], place[p])
         tiers = height // 6 + 1
         geometry[p, : layout.TREE] = height, blocks[p], prefix, work, slots[p] == bits, tiers
         for tier in range(tiers):

@@ -92,11 +92,10 @@ def _learn(g: Ints, tree: Words, p: Int, height: Int, index: Int, odd: Int) -> N
 def _flip(bit: Int, plan: Plan, frame: Frame) -> None:
     """Correct a bit: note it in every pass, and queue what has become odd in those that are not being served."""
     control, tree, work, wrong = frame.control, frame.tree, frame.work, frame.wrong
-    flips = control[at.FLIPS] + 1
-    control[at.FLIPS] = flips
-    if flips > plan.rules[at.SIZE]:
+    if control[at.FLIPS] == plan.rules[at.SIZE]:
         control[at.PHASE] = at.BROKEN
         return
+    control[at.FLIPS] += 1
     served = control[at.SERVED]
     wrong[bit >> 6] ^= ONE << np.uint64(bit & 63)
     g = plan.geometry
@@ -407,8 +406,12 @@ def _ask_next(plan: Plan, frame: Frame, own: Private, out: Bytes, place: Int, co
     if control[at.OPENED] < plan.geometry.shape[0]:
         asked = _ask_tops(plan, frame, own, out, place)
         counts[at.IS_TOP] += asked
+        control[at.ASKED] = asked
         control[at.PHASE] = at.TOPS
-        return asked
+        if asked:
+            return asked
+        _take(plan, frame, out)  # a single block, and it is inferred: nothing to wait for
+        return -1
     if control[at.PENDING]:
         _weigh_subset(plan, frame)
         return -1
