@@ -160,7 +160,7 @@ def accumulation(curves: Mapping[str, Sequence[tuple[int, float]]], simulated: t
         ax.set_ylim(bottom=0)
         ax.set_ylabel("provable key (bit per block)")
         ax.set_title(f"{title}: provable key against accumulated blocks")
-        ax.legend(loc="center right", fontsize=9)
+        ax.legend(loc="best", fontsize=9)
         return save(drawing, out, "accumulation")
 
 
