@@ -128,7 +128,7 @@ class Codec:
 class Watch:
     """Takes note of every message that a role sends and receives; what of it, its children say.
 
-    A message is noted as the length of its encoding, 8 bytes, and the encoding, so that no two sequences are noted alike.
+    A message is noted as the length of its encoding, 8 bytes, and the encoding: no two sequences are noted alike.
     """
 
     def watch(self, dialogue: Dialogue[T]) -> Dialogue[T]:
