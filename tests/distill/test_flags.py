@@ -2,6 +2,7 @@
 
 import pytest
 
+from bellweave.distill import accounting
 from bellweave.distill import flags as module
 from bellweave.distill.flags import Figures, flags, of_block
 from bellweave.distill.ledger import Corrections, Estimate, Ledger
@@ -56,6 +57,30 @@ def test_where_no_length_helps_that_is_said() -> None:
     hopeless = Figures(sifted=2000, sample=500, qber=0.14, disclosed=1000, provable=-500)
 
     assert "no length gives provable key" in flags(hopeless, Distillation())[0]
+
+
+def test_estimation_per_basis_is_judged_by_the_other_basis() -> None:
+    """5 % errors in the key, 1.5 % in the basis that judges it: what is needed scales these very counts."""
+    params = Distillation(estimation="per-basis", qber_threshold=0.035)
+    ledger = Ledger(matched=4251, sifted_z=3435, sifted_x=816, sample=816, top=500, bisection=540, tag=50, final=2194)
+    ledger += Ledger(removed=ledger.left)
+    estimate = Estimate(sample_x=816, errors_x=12)
+    found = of_block(ledger, estimate, Corrections(errors_z=173), params, 1.0)
+
+    assert heads(found) == ["amplification", "too short", "authentication"]
+    assert "below n h(Q) = 380" in found[0]
+    needed = int(found[1].partition("takes ")[2].split()[0])
+    assert needed == accounting.needed_bits(ledger, estimate, params)
+    assert 4251 < needed < 20_000
+
+    def provable(scale: float) -> int:
+        grown = Ledger(
+            sifted_z=round(3435 * scale), sifted_x=round(816 * scale), sample=round(816 * scale),
+            top=round(1040 * scale), tag=50,
+        )  # fmt: skip
+        return accounting.lengths(grown, Estimate(sample_x=round(816 * scale)), params)["provable"]
+
+    assert provable(1.01 * needed / 4251) > 0 >= provable(0.99 * needed / 4251)
 
 
 def test_an_assumed_efficiency_of_one_is_flagged() -> None:

@@ -8,7 +8,8 @@
 ``provable``       finite key at ``epsilon`` (:mod:`bellweave.distill.finite_key`)
 =================  ====================================================================================================
 
-n counts the corrected bits, "disclosed" all that the ledger holds about them, the tag included. Q is of the sample.
+n counts the corrected bits, "disclosed" all that the ledger holds about them, the tag included. Q is of the sample; if
+that is the other basis, it is where knowledge of the key shows.
 """
 
 import math
@@ -20,6 +21,9 @@ from bellweave.distill.params import Distillation
 
 BASIS_SIGMAS = 5.0
 """Bases further from even than this many standard deviations contradict the proof's uniform choice (chance 6e-7)."""
+
+LARGEST_SCALE = 1e6
+"""Blocks so many times as long are not looked for."""
 
 COMPARISONS = 64
 """Most comparisons of a frame with its tag: one, and one after each repair of those that reconciliation allows."""
@@ -109,6 +113,35 @@ def _crossed(ledger: Ledger, estimate: Estimate, params: Distillation) -> int:
     return math.floor(bases.key_length(pairs, limit, ledger.disclosed - tag, tag, params.epsilon))
 
 
+def needed_bits(ledger: Ledger, estimate: Estimate, params: Distillation) -> int | None:
+    """Return how many sifted bits like these the first bit of key takes, by the proof that is minted; None: never.
+
+    Bases, sample and disclosure keep their proportions, and the threshold is the one that is set.
+    """
+    tag, left = tag_strength(ledger, params), estimate.sample_z + estimate.sample_x
+    leak = ledger.disclosed - ledger.tag
+    key = (ledger.sifted_z - estimate.sample_z, ledger.sifted_x - estimate.sample_x)
+    if not left or tag <= 0.0:
+        return None
+
+    def enough(scale: float) -> bool:
+        z, x, sample_z, sample_x = (round(scale * n) for n in (*key, estimate.sample_z, estimate.sample_x))
+        shared = (threshold(params), scale * leak + ledger.tag - tag, tag, params.epsilon)
+        if params.estimation == "pooled":
+            return finite_key.key_length(z + x, sample_z + sample_x, *shared) >= 1.0
+        return bases.key_length([(z, sample_x), (x, sample_z)], *shared) >= 1.0
+
+    low, high = 0.0, 1.0
+    while not enough(high):
+        low, high = high, 2.0 * high
+        if high > LARGEST_SCALE:
+            return None
+    while high - low > high / 4096:
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return math.ceil(high * ledger.sifted)
+
+
 def tag_strength(ledger: Ledger, params: Distillation) -> float:
     """Return t such that unequal bits pass verification with probability 2^-t at most.
 
@@ -121,4 +154,13 @@ def tag_strength(ledger: Ledger, params: Distillation) -> float:
 
 def bases_are_even(ledger: Ledger) -> bool:
     """Return whether the sifted bits are as evenly spread over the bases as the pooled proof asks."""
-    return abs(ledger.sifted_z - ledger.sifted_x) <= BASIS_SIGMAS * math.sqrt(ledger.sifted)
+    return evenly_spread(ledger.sifted_z, ledger.sifted_x)
+
+
+def evenly_spread(z: int, x: int) -> bool:
+    """Return whether so many rounds in each basis may come from even choices.
+
+    >>> evenly_spread(480, 520), evenly_spread(400, 600)
+    (True, False)
+    """
+    return abs(z - x) <= BASIS_SIGMAS * math.sqrt(z + x)

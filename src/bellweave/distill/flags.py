@@ -35,6 +35,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         sifted: Sifted bits.
         sample: Of them, disclosed to estimate the error rate.
         qber: Error rate; of all corrected bits where these are known, else of the sample.
+        phase_qber: Error rate that bounds the phase errors of the key, where it is another basis's.
+        needed: Sifted bits that the first key takes as set, where that is known better than from the numbers here.
         errors: Errors among the corrected bits.
         disclosed: Bits disclosed by reconciliation, the verification tag not among them.
         tag: Bits of the verification tag.
@@ -49,6 +51,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     sifted: float
     sample: float
     qber: float | None = None
+    phase_qber: float | None = None
+    needed: int | None = None
     errors: int | None = None
     disclosed: float | None = None
     tag: float = 0.0
@@ -91,6 +95,8 @@ def of_block(
         sifted=ledger.sifted,
         sample=ledger.sample,
         qber=corrections.errors / corrected if ledger.tag and corrected else estimate.qber,
+        phase_qber=estimate.qber if params.estimation == "per-basis" else None,
+        needed=accounting.needed_bits(ledger, estimate, params) if lengths.get("provable", 1) < 1 else None,
         errors=corrections.errors if ledger.tag else None,
         disclosed=ledger.disclosed - ledger.tag if ledger.tag else None,
         tag=ledger.tag,
@@ -170,12 +176,13 @@ def _sum(figures: Figures) -> str:
 
 
 def _amplification(figures: Figures) -> str:
-    if figures.removed is None or not figures.qber:
+    qber = figures.qber if figures.phase_qber is None else figures.phase_qber
+    if figures.removed is None or not qber:
         return ""
-    phase = theory.shannon_minimum(round(figures.key_bits), figures.qber)
+    phase = theory.shannon_minimum(round(figures.key_bits), qber)
     if figures.removed >= phase:
         return ""
-    estimate = theory.bbbss92(round(figures.key_bits), figures.qber)
+    estimate = theory.bbbss92(round(figures.key_bits), qber)
     below = "and below" if figures.removed < estimate else "not below"
     return (
         f"amplification: {figures.removed:.0f} bits removed are below n h(Q) = {phase:.0f}, what general attacks may "
@@ -186,13 +193,18 @@ def _amplification(figures: Figures) -> str:
 def _too_short(figures: Figures, params: Distillation) -> str:
     if figures.provable is None or figures.provable >= 1 or figures.qber is None:
         return ""
+    parts = []
     given = conditions(figures, params)
-    set_up, best = planning.needed_bits(given), planning.needed_bits(freed(given))
-    if best is None:
-        return f"too short: no length gives provable key at a QBER of {figures.qber:.2%} with this disclosure"
-    parts = [f"{best} with the best sample and threshold{_more(best, figures)}"]
+    best = planning.needed_bits(freed(given)) if params.estimation == "pooled" else None
+    if best is not None:
+        parts.append(f"{best} with the best sample and threshold{_more(best, figures)}")
+    set_up = (
+        figures.needed if figures.needed is not None or params.estimation != "pooled" else planning.needed_bits(given)
+    )
     if set_up is not None:
-        parts.append(f"{set_up} with the sample and threshold that are set")
+        parts.append(f"{set_up} with the sample and threshold as set{'' if parts else _more(set_up, figures)}")
+    if not parts:
+        return f"too short: no length gives provable key at a QBER of {figures.qber:.2%} with this disclosure"
     return (
         f"too short: {figures.sifted:.0f} sifted bits prove nothing at epsilon {params.epsilon:g}; first key takes "
         + ", ".join(parts)
@@ -205,7 +217,8 @@ def _more(needed: int, figures: Figures) -> str:
         return ""
     if not figures.duration_s or not figures.sifted:
         return f" ({more:.0f} more)"
-    return f" ({more:.0f} more, {more * figures.duration_s / figures.sifted:.0f} s at this rate)"
+    seconds = more * figures.duration_s / figures.sifted
+    return f" ({more:.0f} more, {seconds:.{0 if seconds >= 10.0 else 1}f} s at this rate)"
 
 
 def _authentication(figures: Figures) -> str:
