@@ -91,7 +91,12 @@ def test_a_released_block_says_what_its_authentication_cost(scheme: str) -> None
     params = Authentication(scheme=scheme, reserve_bits=0)  # type: ignore[arg-type]
     keys = started(params, bytes(80))
     hers, his = converse(*roles(SMALL, keys), DISTILLATION)
-    plain, _ = converse(*SMALL.roles(), DISTILLATION)
+    rounds = correlated_rounds(rng.stream(SMALL.seed, "rounds"), SMALL.count, SMALL.qber)
+    plain, _ = converse(
+        session.alice(rounds[0], SMALL.params, SMALL.context, rng.stream(SMALL.seed, "alice")),
+        session.bob(rounds[1], SMALL.params, SMALL.context, rng.stream(SMALL.seed, "bob")),
+        DISTILLATION,
+    )
     cost = {"recycled": 256, "one-time": 512}[scheme]
 
     assert hers.block is not None
@@ -101,8 +106,9 @@ def test_a_released_block_says_what_its_authentication_cost(scheme: str) -> None
     assert hers.ledger == his.ledger
     assert hers.ledger.closes()
     assert hers.block.authentication_bits == cost
-    assert hers.ledger.authentication == min(cost, hers.ledger.final // 8 * 8)
-    assert hers.block.bit_count == hers.ledger.net == hers.ledger.final - hers.ledger.authentication
+    assert hers.ledger.authentication == min(cost, hers.ledger.distilled // 8 * 8)
+    assert hers.ledger.distilled == plain.ledger.final
+    assert hers.block.bit_count == hers.ledger.final == hers.ledger.distilled - hers.ledger.authentication
     assert AUTHENTICATED in hers.block.assumptions
     assert UNAUTHENTICATED not in hers.block.assumptions
     assert UNAUTHENTICATED in plain.block.assumptions

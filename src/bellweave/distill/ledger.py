@@ -30,10 +30,10 @@ class Ledger(Counts, frozen=True, kw_only=True):
         sample: Bits disclosed to estimate the error rate.
         top, bisection, check, repair, tag: Bits about the key that were disclosed, by :data:`Kind`.
         removed: Bits that privacy amplification removed beyond the disclosed ones.
-        final: Bits of key.
+        final: Bits of key that applications get.
         rejected: What was left of blocks that gave no key.
-        authentication: Bits of ``final`` that the pool of authentication keys took, to replace what the block spent and
-            to fill its reserve; applications do not get them.
+        authentication: Bits of key that the pool of authentication keys took instead, to replace what the block spent
+            and to fill its reserve.
     """
 
     matched: Count = 0
@@ -52,9 +52,9 @@ class Ledger(Counts, frozen=True, kw_only=True):
     authentication: Count = 0
 
     @property
-    def net(self) -> int:
-        """Bits of key that are left for applications."""
-        return self.final - self.authentication
+    def distilled(self) -> int:
+        """Bits of key before the pool of authentication keys took its part."""
+        return self.final + self.authentication
 
     @property
     def sifted(self) -> int:
@@ -69,11 +69,11 @@ class Ledger(Counts, frozen=True, kw_only=True):
     @property
     def left(self) -> int:
         """Sifted bits not accounted for yet; 0 once the block is done."""
-        return self.sifted - self.sample - self.disclosed - self.removed - self.final - self.rejected
+        return self.sifted - self.sample - self.disclosed - self.removed - self.distilled - self.rejected
 
     def closes(self) -> bool:
         """Return whether every round and every sifted bit is accounted for, exactly."""
-        return self.left == 0 and self.net >= 0 and self.matched == self.mismatched + self.sifted
+        return self.left == 0 and self.matched == self.mismatched + self.sifted
 
 
 class Estimate(Counts, frozen=True, kw_only=True):

@@ -72,7 +72,7 @@ def accepted(
     What the pool of authentication keys took from its front is not in the block; if it took all, the block is empty.
     """
     taken = paid.taken_bits if paid else 0
-    book.add(final=key.size, authentication=taken)
+    book.add(final=key.size - taken, authentication=taken)
     book.add(removed=book.ledger.left)
     accountings = key_lengths(book)
     proven = min(accountings["provable"], key.size)
