@@ -94,6 +94,18 @@ def test_too_many_bits_are_as_bad_as_too_few() -> None:
     assert found == ["sum: 1000 - 200 - 300 - 400 = 100, not 200: 100 bits are too many"]
 
 
+def test_what_authentication_took_is_not_missing_and_counts_as_paid() -> None:
+    paid = Ledger(sifted_z=500, sifted_x=500, sample=200, top=90, tag=10, removed=300, authentication=256, final=144)
+    estimate = Estimate(sample_z=100, sample_x=100)
+    plain = of_block(paid, estimate, Corrections(), Distillation(), 1.0)
+
+    assert paid.left == 0
+    assert not {"sum", "authentication"} & set(heads(plain))
+    mean = module.of_mean([(paid, Corrections(errors_z=40), {"provable": 5})] * 2, Distillation(), 1.0)
+    assert heads(mean) == ["leak", "amplification"]
+    assert module.of_mean([], Distillation(), 1.0) == []
+
+
 def test_our_own_blocks_close_and_are_flagged_for_what_they_lack() -> None:
     block = Block(1, 2441, 0.064)
     alice, _ = converse(*block.roles(), DISTILLATION)

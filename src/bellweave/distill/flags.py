@@ -42,6 +42,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         tag: Bits of the verification tag.
         removed: Bits that privacy amplification removed beyond the disclosed ones.
         final: Key bits claimed.
+        taken: Bits of it that went to keys of authentication.
         duration_s: How long the block took.
         provable: Bits proven, of either sign.
         authentication_bits: Key spent to authenticate the classical messages; None: nobody says.
@@ -58,6 +59,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     tag: float = 0.0
     removed: float | None = None
     final: float | None = None
+    taken: float = 0.0
     duration_s: float | None = None
     provable: float | None = None
     authentication_bits: int | None = None
@@ -102,9 +104,10 @@ def of_block(
         tag=ledger.tag,
         removed=ledger.removed if ledger.final else None,
         final=ledger.final or None,
+        taken=ledger.authentication,
         duration_s=duration_s,
         provable=lengths.get("provable"),
-        authentication_bits=authentication_bits,
+        authentication_bits=max(authentication_bits, ledger.authentication),
     )
     return flags(figures, params)
 
@@ -129,9 +132,10 @@ def of_mean(
         tag=total.tag / count,
         removed=total.removed / count,
         final=total.final / count,
+        taken=total.authentication / count,
         duration_s=duration_s,
         provable=sum(max(0, lengths.get("provable", 0)) for _, _, lengths in blocks) / count,
-        authentication_bits=authentication_bits,
+        authentication_bits=max(authentication_bits, total.authentication // count),
     )
     return flags(figures, params)
 
@@ -163,7 +167,7 @@ def _leak(figures: Figures) -> str:
 def _sum(figures: Figures) -> str:
     if figures.disclosed is None or figures.removed is None or figures.final is None:
         return ""
-    left = figures.key_bits - figures.disclosed - figures.tag - figures.removed
+    left = figures.key_bits - figures.disclosed - figures.tag - figures.removed - figures.taken
     missing = left - figures.final
     if abs(missing) <= ROUNDING_BITS:
         return ""
