@@ -102,7 +102,7 @@ def test_what_authentication_took_is_not_missing_and_counts_as_paid() -> None:
     assert paid.left == 0
     assert not {"sum", "authentication"} & set(heads(plain))
     mean = module.of_mean([(paid, Corrections(errors_z=40), {"provable": 5})] * 2, Distillation(), 1.0)
-    assert heads(mean) == ["leak", "amplification"]
+    assert heads(mean) == ["leak"]
     assert module.of_mean([], Distillation(), 1.0) == []
 
 

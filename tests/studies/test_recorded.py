@@ -245,7 +245,7 @@ def test_the_real_bases_are_uneven_so_the_rarer_one_is_disclosed_and_judges_the_
     assert real.alice.params == real.bob.params
     assert real.alice.params.estimation == "per-basis"
     assert (estimate.sample_z, estimate.sample_x) == (0, ledger.sifted_x)
-    assert real.alice.outcome.accountings["provable"] == 0  # the second of light is too short
+    assert real.alice.outcome.accountings["provable"] == 0  # 4,251 bits are too few
 
 
 def test_the_table_names_what_the_record_lacks(real: Both, shown: Findings) -> None:
