@@ -64,7 +64,8 @@ class PolynomialHash:
             self._waiting += data
             return
         missing = -len(self._waiting) % BLOCK_BYTES
-        self._absorb(self._state, self._waiting + data[:missing])
+        if self._waiting:
+            self._absorb(self._state, self._waiting + data[:missing])
         whole = missing + (len(data) - missing) // BLOCK_BYTES * BLOCK_BYTES
         self._absorb(self._state, memoryview(data)[missing:whole])
         self._waiting = bytearray(data[whole:])
