@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from bellweave.blocks import Role
 from bellweave.dialogue import Watch
-from bellweave.distill.gf128 import PolynomialHash
+from bellweave.distill.gf128 import CHUNK_BYTES, PolynomialHash
 from bellweave.distill.messages import VERSION
 from bellweave.distill.params import Authentication
 
@@ -75,15 +75,15 @@ class Direction:
         self._key = hash_key
         self._hash = None if hash_key is None else PolynomialHash(hash_key)
         self._kept: list[bytes] = []
+        self._hashed = 0
         self.length = 0
 
     def note(self, data: bytes) -> None:
         """Take in a message's frame."""
         self.length += len(data)
-        if self._hash is None:
-            self._kept.append(data)
-        else:
-            self._hash.update(data)
+        self._kept.append(data)
+        if self._hash is not None and self.length - self._hashed >= CHUNK_BYTES:
+            self._hash_kept(self._hash)
 
     def tag(self, statement: Statement, hash_key: bytes, pad: bytes) -> bytes:
         """Return the tag, 16 bytes.
@@ -97,13 +97,18 @@ class Direction:
         if statement.params.scheme == "one-time":
             return poly1305(pad, [*self._texts(), end])
         if self._hash is not None and self._key is not None and hmac.compare_digest(self._key, hash_key):
+            self._hash_kept(self._hash)
             running = self._hash.copy()
         else:
             running = PolynomialHash(hash_key)
-            for data in self._texts():
-                running.update(data)
+            running.update(b"".join(self._texts()))
         running.update(end)
         return bytes(a ^ b for a, b in zip(running.digest(), pad, strict=True))
+
+    def _hash_kept(self, running: PolynomialHash) -> None:
+        running.update(b"".join(self._kept))
+        self._kept = []
+        self._hashed = self.length
 
     def _texts(self) -> list[bytes]:
         if self._hash is not None:
