@@ -130,6 +130,28 @@ def test_all_proofs_stand_side_by_side_and_each_says_what_it_is() -> None:
     )
 
 
+def test_longer_tags_for_many_frames_are_disclosed_but_prove_no_more_than_was_asked() -> None:
+    params = Distillation(qber_threshold=0.03)
+    one = accounting.lengths(LONG, LONG_SAMPLE, params)["provable"]
+    many = Ledger(matched=100_000, sifted_z=50_000, sifted_x=50_000, sample=30_000, top=15_000, tag=3 * 58)
+
+    assert accounting.tag_strength(many, params) == accounting.tag_strength(LONG, params) == 50
+    assert accounting.lengths(many, LONG_SAMPLE, params)["provable"] == one - (3 * 58 - 50)
+
+
+def test_what_a_block_needs_is_found_by_growing_it() -> None:
+    """Facts page, section 7: 6.4 % errors, the threshold there, f = 1.053: 11 737 bits with the best sample."""
+    short = Ledger(sifted_z=3_000, sifted_x=3_000, sample=2_500, top=round(1.053 * 3_500 * 0.343123), tag=40)
+    even = Estimate(sample_z=1_250, sample_x=1_250)
+    params = Distillation(qber_threshold=0.064, verification_bits=40)
+    needed = accounting.needed_bits(short, even, params)
+
+    assert needed is not None
+    assert needed == pytest.approx(11_737, rel=0.02)
+    assert accounting.needed_bits(short, even, Distillation(qber_threshold=0.3, qber_limit=0.4)) is None
+    assert accounting.needed_bits(Ledger(sifted_z=10), Estimate(), params) is None
+
+
 @given(
     sample=st.integers(1, 500), errors=st.integers(0, 500), rest=st.integers(1, 3000), disclosed=st.integers(0, 3000)
 )

@@ -25,9 +25,6 @@ BASIS_SIGMAS = 5.0
 LARGEST_SCALE = 1e6
 """Blocks so many times as long are not looked for."""
 
-COMPARISONS = 64
-"""Most comparisons of a frame with its tag: one, and one after each repair of those that reconciliation allows."""
-
 
 def lengths(ledger: Ledger, estimate: Estimate, params: Distillation) -> dict[str, int]:
     """Return the key length in bits by each accounting; negative: so many bits are missing.
@@ -121,7 +118,7 @@ def needed_bits(ledger: Ledger, estimate: Estimate, params: Distillation) -> int
     tag, left = tag_strength(ledger, params), estimate.sample_z + estimate.sample_x
     leak = ledger.disclosed - ledger.tag
     key = (ledger.sifted_z - estimate.sample_z, ledger.sifted_x - estimate.sample_x)
-    if not left or tag <= 0.0:
+    if not left or not tag:
         return None
 
     def enough(scale: float) -> bool:
@@ -142,14 +139,14 @@ def needed_bits(ledger: Ledger, estimate: Estimate, params: Distillation) -> int
     return math.ceil(high * ledger.sifted)
 
 
-def tag_strength(ledger: Ledger, params: Distillation) -> float:
+def tag_strength(ledger: Ledger, params: Distillation) -> int:
     """Return t such that unequal bits pass verification with probability 2^-t at most.
 
-    A long block is verified frame by frame, and a frame is compared again after every repair: each comparison is one
-    more chance. All the tags' bits are disclosed, and counted as such; this is only how much they prove.
+    A long block is verified frame by frame and after every repair, by tags that are lengthened for it, so that the
+    whole fails no more often than one tag of ``verification_bits`` would (:class:`~bellweave.distill.reconciliation.
+    interface.Reconciler`, rule 3). All their bits are disclosed, and counted as such; this is only what they prove.
     """
-    frames = max(1, ledger.tag // params.verification_bits)
-    return max(0.0, min(ledger.tag, params.verification_bits) - math.log2(frames * COMPARISONS))
+    return min(ledger.tag, params.verification_bits)
 
 
 def bases_are_even(ledger: Ledger) -> bool:
