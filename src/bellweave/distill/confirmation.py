@@ -63,7 +63,7 @@ def alice_authenticated(
 
     Args:
         transcript: All that crossed since the last release.
-        keys: Alice's, :meth:`~.AuthenticationKeys.admit`-ted for this session.
+        keys: Alice's; they have admitted this session.
         link: Name of the link.
         block_id: The block to release.
         key: Its key, shape (n,).
