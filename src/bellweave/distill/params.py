@@ -16,7 +16,7 @@ ErrorRate = Annotated[float, msgspec.Meta(ge=0.0, lt=0.5)]
 
 
 Reconciliation = Literal[
-    "original", "paper-dc", "biconf", "yanetal", "opt3", "opt4", "opt7", "opt8", "low-leak", "low-latency"
+    "original", "paper-dc", "biconf", "yanetal", "opt3", "opt4", "opt7", "opt8", "low-leak", "low-latency", "ldpc"
 ]
 """How errors are corrected; see :mod:`bellweave.distill.reconciliation`."""
 
@@ -34,7 +34,8 @@ class Distillation(Params, frozen=True, kw_only=True):
             the sample is seen, as the proof asks. A lower one gives longer keys, and more blocks without any.
             Absent: ``qber_limit``.
         reconciliation: Variant of Cascade; :mod:`bellweave.distill.reconciliation.presets` has their block sizes.
-            ``original`` and ``paper-dc`` are Brassard and Salvail's of 1993, for comparison.
+            ``original`` and ``paper-dc`` are Brassard and Salvail's of 1993, for comparison. ``ldpc`` takes one message
+            each way and a few more where decoding fails, and discloses a fifth more.
         verification_bits: Length of the tag that verifies the corrected bits; two unequal blocks pass with
             probability 2^-bits.
         margin_bits: What accounting ``paper`` removes beyond the BBBSS92 estimate.

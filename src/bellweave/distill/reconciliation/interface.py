@@ -4,6 +4,7 @@ from typing import Protocol
 
 from bellweave.blocks import Bytes
 from bellweave.dialogue import Dialogue
+from bellweave.distill.ldpc.reconciler import Ldpc
 from bellweave.distill.ledger import Book
 from bellweave.distill.params import Reconciliation
 from bellweave.distill.reconciliation.cascade import Cascade
@@ -34,4 +35,4 @@ class Reconciler(Protocol):
 
 def named(name: Reconciliation) -> Reconciler:
     """Return the reconciler that ``[distill] reconciliation`` names."""
-    return Cascade(name)
+    return Ldpc() if name == "ldpc" else Cascade(name)

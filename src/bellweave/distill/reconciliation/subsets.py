@@ -9,7 +9,6 @@ import numpy as np
 from bellweave.distill.reconciliation.compiling import inlined
 from bellweave.distill.reconciliation.layout import Int, Words
 
-ZERO = np.uint64(0)
 ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
@@ -38,12 +37,11 @@ def subset_parity(words: Words, number: Int, low: Int, high: Int) -> Int:
     if low >= high:
         return 0
     first, last = low >> 6, (high - 1) >> 6
-    total = ZERO
-    for w in range(first, last + 1):
-        word = words[w] & mix(number, w)
-        if w == first:
-            word &= ALL << np.uint64(low & 63)
-        if w == last:
-            word &= ALL >> np.uint64(63 - ((high - 1) & 63))
-        total ^= word
+    begin = ALL << np.uint64(low & 63)
+    end = ALL >> np.uint64(63 - ((high - 1) & 63))
+    if first == last:
+        return parity(words[first] & mix(number, first) & begin & end)
+    total = (words[first] & mix(number, first) & begin) ^ (words[last] & mix(number, last) & end)
+    for w in range(first + 1, last):  # no branches: LLVM makes vectors of it
+        total ^= words[w] & mix(number, w)
     return parity(total)
