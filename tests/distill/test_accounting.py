@@ -123,6 +123,7 @@ def test_all_proofs_stand_side_by_side_and_each_says_what_it_is() -> None:
     assert found["tl17"] < found["lim21"] < found["exact"]
     assert accounting.method(params) == "Tomamichel-Leverrier 2017"
     assert "each basis" in accounting.method(Distillation(estimation="cross-basis"))
+    assert not any("SHAKE" in each for each in accounting.assumptions(Distillation(estimation="per-basis")))
     assert any("fixed probability" in each for each in accounting.assumptions(Distillation(estimation="per-basis")))
     assert all(
         any("2307.00576" in each for each in accounting.assumptions(Distillation(estimation=kind)))

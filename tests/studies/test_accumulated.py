@@ -46,6 +46,7 @@ def test_rows_say_which_proof_minted_and_which_are_only_shown(vienna: Accumulate
 
     assert "not minted" in notes["lim21"]
     assert "not peer reviewed" in notes["exact"]
+    assert "not peer reviewed" in notes["sampling-free"]
     assert "fixed beforehand" in notes["provable"]
     assert {row.quantity for row in table} == {"30 blocks as one", "30 blocks as one, rate", "blocks to first key"}
 

@@ -80,7 +80,9 @@ def assumptions(params: Distillation) -> tuple[str, ...]:
     (which parities differ, which bits of the sample) cross the line as well and are not subtracted. In symmetric qubit
     models that is justified; in general they may cost as much again (Tupkary and Lütkenhaus, arXiv:2307.00576).
     """
-    return finite_key.ASSUMPTIONS if params.estimation == "pooled" else bases.ASSUMPTIONS
+    if params.estimation == "pooled":
+        return finite_key.ASSUMPTIONS
+    return bases.ASSUMPTIONS[:-1] if params.estimation == "per-basis" else bases.ASSUMPTIONS  # no seed draws a basis
 
 
 def _provable(ledger: Ledger, estimate: Estimate, params: Distillation) -> int:
@@ -143,8 +145,8 @@ def tag_strength(ledger: Ledger, params: Distillation) -> int:
     """Return t such that unequal bits pass verification with probability 2^-t at most.
 
     A long block is verified frame by frame and after every repair, by tags that are lengthened for it, so that the
-    whole fails no more often than one tag of ``verification_bits`` would (:class:`~bellweave.distill.reconciliation.
-    interface.Reconciler`, rule 3). All their bits are disclosed, and counted as such; this is only what they prove.
+    whole fails no more often than one tag of ``verification_bits`` would (rule 3 of the reconcilers' interface). All
+    their bits are disclosed, and counted as such; this is only what they prove.
     """
     return min(ledger.tag, params.verification_bits)
 

@@ -42,6 +42,7 @@ class Accumulated:
         record: What that gave.
         by_proof: Key length of that by each proof, >= 0.
         curves: By proof, (number of blocks, expected provable bits a block).
+        sampling_free: Expected provable bits of all blocks if corrected errors replaced the sample.
         first_blocks: How many blocks the first provable key is expected to take; None: no number suffices.
     """
 
@@ -51,6 +52,7 @@ class Accumulated:
     record: BlockRecord
     by_proof: Mapping[ProofName, int]
     curves: Mapping[ProofName, Sequence[tuple[int, float]]]
+    sampling_free: float
     first_blocks: float | None
 
 
@@ -88,6 +90,7 @@ def accumulate(scenario: Scenario, blocks: int) -> Accumulated:
         record=record,
         by_proof=_lengths(record, params),
         curves=curves,
+        sampling_free=planning.accumulated_sampling_free(per_block, blocks, given),
         first_blocks=None if needed is None else needed / per_block,
     )
 
@@ -119,6 +122,15 @@ def rows(found: Accumulated) -> tuple[Row, ...]:
         )
         for proof, note in notes.items()
     ]
+    table.append(
+        Row(
+            quantity=f"{n} blocks as one",
+            unit="bit",
+            accounting="sampling-free",
+            theory=found.sampling_free,
+            note="closed form, no sample: errors corrected in one basis speak for the other; not peer reviewed",
+        )
+    )
     ours = found.record.ledger.final / (n * found.block_s)
     theory = expected["tl17"]
     table.append(
