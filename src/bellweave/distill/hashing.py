@@ -46,8 +46,9 @@ WINDOWS_LIMIT = 30_000_000
 SHORT_BITS = 8192
 """Bits of seed up to which ``carryless`` packs and multiplies in one compiled call (measured)."""
 
-CARRYLESS_LIMIT_PER_LANE = 12_000_000_000_000
-"""The same for ``carryless``, for each word that an instruction takes (measured: 2 10^7 bits with eight)."""
+CARRYLESS_LIMIT_PER_LANE = 8_000_000_000_000
+"""The same for ``carryless``, for each word that an instruction takes (measured: the FFT wins from 7 10^6 bits on with
+two, from 3 10^7 on with eight)."""
 
 
 def seed_bits(entropy: Entropy, count: int) -> Bytes:
