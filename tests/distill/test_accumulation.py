@@ -6,11 +6,12 @@ import pytest
 
 from bellweave import rng
 from bellweave.blocks import Rounds
-from bellweave.distill import accumulation, session
+from bellweave.distill import accumulation, flags, session
 from bellweave.distill.accumulation import Accumulator
+from bellweave.distill.authentication_keys import AuthenticationKeys
 from bellweave.distill.finite_key import tl17
 from bellweave.distill.outcome import Context
-from bellweave.distill.params import Distillation
+from bellweave.distill.params import Authentication, Distillation
 from bellweave.sim.classical import converse
 from bellweave.testing.pairs import DISTILLATION, correlated_rounds
 
@@ -70,6 +71,31 @@ def test_blocks_too_short_for_a_proof_give_proven_key_together() -> None:
     assert alice.ledger.closes()
     assert alice.ledger.sifted == BLOCKS * SIFTED
     assert alice.ledger.sample == int(0.3 * BLOCKS * SIFTED)
+
+
+def test_one_pair_of_tags_pays_for_all_the_blocks() -> None:
+    """Each block with tags of its own would take twenty times as much."""
+    params = Distillation(qber_threshold=0.025, sample_fraction=0.3)
+    how, secret = Authentication(reserve_bits=0, backoff_s=0.0), bytes(range(48))
+    keys = AuthenticationKeys.started("alice", secret, how), AuthenticationKeys.started("bob", secret, how)
+    for end in keys:
+        end.admit(0.0)
+    alice, bob = held(BLOCKS, 0.02)
+    (whole, hers), (_, his) = alice.take(), bob.take()
+    ends = converse(
+        session.alice(hers, params, whole, rng.stream(1, "alice"), keys=keys[0]),
+        session.bob(his, params, whole, rng.stream(1, "bob"), keys=keys[1]),
+        DISTILLATION,
+    )
+
+    assert ends[0].block is not None
+    assert ends[1].block is not None
+    assert ends[0].block.agrees_with(ends[1].block)
+    assert 0 < ends[0].block.authentication_bits <= 512
+    assert ends[0].block.provable_bits == ends[0].block.bit_count > 10_000
+    assert ends[0].ledger.closes()
+    flagged = flags.of_block(ends[0].ledger, ends[0].estimate, ends[0].corrections, params, whole.end_s)
+    assert not [sentence for sentence in flagged if sentence.startswith(("sum", "authentication"))]
 
 
 def test_the_sample_is_one_draw_over_all_blocks_not_one_a_block() -> None:

@@ -16,13 +16,10 @@ from bellweave.distill.finite_key import planning
 from bellweave.distill.finite_key.planning import Conditions
 from bellweave.distill.finite_key.proofs import PROOFS, ProofName
 from bellweave.distill.params import Distillation
-from bellweave.plan import expected_block
+from bellweave.plan import EFFICIENCY, expected_block
 from bellweave.results.records import BlockRecord, Row
 from bellweave.scenario.schema import Scenario
 from bellweave.sim.run import simulate
-
-EFFICIENCY = 1.05
-"""Disclosed parities over the Shannon minimum, for planning; frames of 10^4 bits and more reach it up to 6.4 %."""
 
 SIGMAS = 2.0
 """How far above the expected error rate the threshold lies; one honest statement in forty then fails."""
