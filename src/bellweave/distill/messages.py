@@ -5,10 +5,9 @@
 :class:`Bases`         both ways   the sender's basis of every round
 :class:`Sample`        A to B      seed that draws the sample, Alice's bits of it
 :class:`SampleReply`   B to A      Bob's bits of it
-:class:`Shuffle`       A to B      seed of Cascade's public permutations
-:class:`Parities`      A to B      one parity a block or search, packed
+:class:`Parities`      A to B      one parity a block, search, subset or group of rows, of all frames, packed
 :class:`Differences`   B to A      whether each of them differs from Bob's own, packed
-:class:`Tag`           A to B      seed and universal hash of the corrected bits
+:class:`Tag`           A to B      seed and universal hash of the corrected bits, one hash a frame
 :class:`Verified`      B to A      Bob's hash is the same
 :class:`HashSeed`      A to B      seed of privacy amplification
 :class:`Confirmation`  both ways   what the sender saw of the conversation
@@ -22,7 +21,7 @@ Both ends can tell how many bits each field holds, so no message says so; a fiel
 from bellweave.blocks import Bytes, Role, unpack_bits
 from bellweave.dialogue import Dialogue, Message, refuse
 
-VERSION = 1
+VERSION = 2
 """Version of the protocol: of messages, their order, and how public seeds are expanded."""
 
 SEED_BYTES = 32
@@ -54,12 +53,6 @@ class SampleReply(Message, frozen=True):
     """Bob's bits of the sample."""
 
     bits: bytes
-
-
-class Shuffle(Message, frozen=True):
-    """The seed of the public permutations of Cascade's passes."""
-
-    seed: bytes
 
 
 class Parities(Message, frozen=True):
@@ -117,7 +110,6 @@ KINDS: tuple[type[Message], ...] = (
     Bases,
     Sample,
     SampleReply,
-    Shuffle,
     Parities,
     Differences,
     Tag,

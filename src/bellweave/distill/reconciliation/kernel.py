@@ -17,7 +17,7 @@ differ, and add the corrections made inside the range to know whether they diffe
 5. Random subsets of the frame replace passes with blocks of half the frame, and repair what the tag shows to be wrong.
 6. The frame breaks off when it has corrected more bits than it has: honest answers never do that.
 
-All compiled code that a round runs is in this file: numba's cache notices changes of a file, not of those it imports.
+Numba's cache notices changes of this file, not of those it imports: touch it after changes of ``subsets``, ``layout``.
 """
 
 import numpy as np
