@@ -115,6 +115,20 @@ def test_a_start_key_of_384_bits_is_enough_and_less_is_not() -> None:
         pair(params=Authentication(scheme="one-time"))
 
 
+@pytest.mark.parametrize("scheme", ["recycled", "one-time"])
+def test_no_two_tags_share_a_bit_of_their_pads(scheme: Literal["recycled", "one-time"]) -> None:
+    """Two texts under one pad would give the hash key away."""
+    secret = rng.stream(2, "secret").bytes(16 + 5 * 64)
+    pool = pair(secret, Authentication(scheme=scheme))[0].pool
+    pads = []
+    for _ in range(5):
+        pads += [pool.pad("alice"), pool.pad("bob")]
+        pool = pool.spent()
+
+    assert b"".join(pads) == secret[16 : 16 + len(pads) * len(pads[0])]
+    assert len(pads[0]) == {"recycled": 16, "one-time": 32}[scheme]
+
+
 def test_a_block_repays_what_it_spent_and_then_fills_the_reserve() -> None:
     alice, bob = pair(params=Authentication(reserve_bits=512, backoff_s=0.0))
     available = []
