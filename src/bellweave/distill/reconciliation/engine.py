@@ -12,8 +12,8 @@ import numpy as np
 from bellweave.blocks import Bytes
 from bellweave.distill.reconciliation import kernel, layout
 from bellweave.distill.reconciliation.compiling import compiled
-from bellweave.distill.reconciliation.layout import Indices, Ints, Own, Plan, State
-from bellweave.distill.reconciliation.own import prepare
+from bellweave.distill.reconciliation.layout import Indices, Ints, Plan, State
+from bellweave.distill.reconciliation.own import new_own
 from bellweave.distill.reconciliation.presets import PRESETS, block_sizes
 from bellweave.distill.reconciliation.subsets import mix
 
@@ -114,18 +114,6 @@ def new_state(plan: Plan, frames: int) -> State:
         active=np.empty((frames, bits + 1), np.int32),
         wrong=np.zeros((frames, (bits + 63) >> 6), np.uint64),
     )
-
-
-def new_own(plan: Plan, frames: Bytes) -> Own:
-    """Return what a party knows whose bits these are, shape (frames, bits)."""
-    last = plan.geometry[-1]
-    slots = int(last[layout.BLOCKS] << last[layout.TOP])
-    own = Own(
-        words=np.empty((frames.shape[0], (frames.shape[1] + 63) >> 6), np.uint64),
-        prefix=np.empty((frames.shape[0], int(last[layout.PREFIX]) + (slots >> 6) + 1), np.uint64),
-    )
-    prepare(frames, plan, own)
-    return own
 
 
 class Engine:

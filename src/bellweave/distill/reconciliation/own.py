@@ -2,26 +2,35 @@
 
 import numpy as np
 
+from bellweave.blocks import Bytes
 from bellweave.distill.reconciliation.compiling import compiled, inlined
-from bellweave.distill.reconciliation.layout import BLOCKS, PLAIN, PREFIX, TOP, Bytes, Indices, Int, Own, Plan, Words
+from bellweave.distill.reconciliation.layout import BLOCKS, PLAIN, PREFIX, TOP, Indices, Int, Own, Plan, Words
 
 ZERO = np.uint64(0)
 ONE = np.uint64(1)
 
 
+def new_own(plan: Plan, frames: Bytes) -> Own:
+    """Return what a party knows whose bits these are, shape (frames, bits)."""
+    count, bits = frames.shape
+    packed = np.zeros((count, 8 * ((bits + 63) >> 6)), np.uint8)
+    packed[:, : (bits + 7) >> 3] = np.packbits(frames, axis=1, bitorder="little")
+    last = plan.geometry[-1]
+    length = int(last[PREFIX]) + (int(last[BLOCKS] << last[TOP]) >> 6) + 1
+    own = Own(packed.view("<u8").astype(np.uint64, copy=False), np.empty((count, length), np.uint64))
+    _prepare(plan, own)
+    return own
+
+
 @compiled
-def prepare(bits: Bytes, plan: Plan, own: Own) -> None:
-    """Fill a party's words and prefixes; ``bits`` has shape (frames, bits)."""
-    size = bits.shape[1]
-    for f in range(bits.shape[0]):
-        for w in range(own.words.shape[1]):
-            own.words[f, w] = _packed(bits[f], w << 6, min(64, size - (w << 6)))
+def _prepare(plan: Plan, own: Own) -> None:
+    for f in range(own.words.shape[0]):
         for p in range(plan.geometry.shape[0]):
-            _prefixes(bits[f], own.words[f], plan, p, own.prefix[f])
+            _prefixes(own.words[f], plan, p, own.prefix[f])
 
 
 @inlined
-def _prefixes(bits: Bytes, words: Words, plan: Plan, p: int, prefix: Words) -> None:
+def _prefixes(words: Words, plan: Plan, p: Int, prefix: Words) -> None:
     slots = plan.geometry[p, BLOCKS] << plan.geometry[p, TOP]
     begin = plan.geometry[p, PREFIX]
     plain = plan.geometry[p, PLAIN] == 1
@@ -30,10 +39,10 @@ def _prefixes(bits: Bytes, words: Words, plan: Plan, p: int, prefix: Words) -> N
         count = min(64, slots - (w << 6))
         if plain and p == 0:
             word = words[w] if count > 0 else ZERO
-        elif plain:
-            word = _gathered(bits, plan.order[p], w << 6, count)
+        elif plain and count == 64:
+            word = _gathered(words, plan.order[p], w << 6)
         else:
-            word = _gathered_with_gaps(bits, plan.order[p], w << 6, count)
+            word = _gathered_with_gaps(words, plan.order[p], w << 6, count)
         word ^= word << np.uint64(1)
         word ^= word << np.uint64(2)
         word ^= word << np.uint64(4)
@@ -46,36 +55,20 @@ def _prefixes(bits: Bytes, words: Words, plan: Plan, p: int, prefix: Words) -> N
         carry = word >> np.uint64(63)
 
 
-# A count of 64 stands by itself below: LLVM unrolls a loop of known length.
 @inlined
-def _packed(bits: Bytes, begin: Int, count: Int) -> np.uint64:
+def _gathered(words: Words, order: Indices, begin: Int) -> np.uint64:
     word = ZERO
-    if count == 64:
-        for j in range(64):
-            word |= np.uint64(bits[begin + j]) << np.uint64(j)
-    else:
-        for j in range(count):
-            word |= np.uint64(bits[begin + j]) << np.uint64(j)
+    for j in range(64):  # a known length: LLVM unrolls it
+        bit = np.uint32(order[begin + j])
+        word |= ((words[bit >> np.uint32(6)] >> np.uint64(bit & np.uint32(63))) & ONE) << np.uint64(j)
     return word
 
 
 @inlined
-def _gathered(bits: Bytes, order: Indices, begin: Int, count: Int) -> np.uint64:
-    word = ZERO
-    if count == 64:
-        for j in range(64):
-            word |= np.uint64(bits[np.uint32(order[begin + j])]) << np.uint64(j)
-    else:
-        for j in range(count):
-            word |= np.uint64(bits[order[begin + j]]) << np.uint64(j)
-    return word
-
-
-@inlined
-def _gathered_with_gaps(bits: Bytes, order: Indices, begin: Int, count: Int) -> np.uint64:
+def _gathered_with_gaps(words: Words, order: Indices, begin: Int, count: Int) -> np.uint64:
     word = ZERO
     for j in range(count):
         bit = order[begin + j]
         if bit >= 0:
-            word |= np.uint64(bits[bit]) << np.uint64(j)
+            word |= ((words[bit >> 6] >> np.uint64(bit & 63)) & ONE) << np.uint64(j)
     return word
