@@ -86,7 +86,7 @@ def threads_mbps(threads: int, qber: float) -> float:
         best = math.inf
         for _ in range(4):
             start_s = time.perf_counter()
-            list(pool.map(lambda pair: reconcile("low-latency", qber, *pair, tag_seed, TAG_BITS), work))
+            list(pool.map(lambda pair: reconcile("low-latency", qber, pair[0], pair[1], tag_seed, TAG_BITS), work))
             best = min(best, time.perf_counter() - start_s)
     return len(work) * LONG / best / 1e6
 
