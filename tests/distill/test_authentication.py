@@ -17,7 +17,7 @@ from bellweave.distill.authentication import (
     poly1305,
 )
 from bellweave.distill.gf128 import PolynomialHash
-from bellweave.distill.messages import Verified
+from bellweave.distill.messages import VERSION, Verified
 from bellweave.distill.params import Authentication
 
 KEY = bytes(range(16))
@@ -92,7 +92,7 @@ def test_messages_hashed_under_one_key_have_no_tag_under_another() -> None:
         {"block_id": "block-2"},
         {"slot": 6},
         {"released": 4},
-        {"version": 2},
+        {"version": VERSION + 1},
         {"params": Authentication(reserve_bits=0)},
         {"params": Authentication(scheme="one-time", reserve_bits=0)},
     ],
