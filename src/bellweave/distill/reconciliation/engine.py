@@ -149,7 +149,7 @@ class Engine:
 
     def advance(self, differences: bytes) -> bytes:
         """Take the packed answers to the last questions, and return this party's parities to the next ones, packed."""
-        answers = np.frombuffer(differences, np.uint8)
+        answers = np.frombuffer(bytearray(differences), np.uint8)  # writable, or numba compiles all once more
         self.asked = int(kernel.advance(self.plan, self.state, self.own, answers, self.out, self.counts))
         return self.out[: (self.asked + 7) >> 3].tobytes()
 
