@@ -1,96 +1,87 @@
-"""CPU time of whole distillations, both parties in memory, and what original Cascade discloses.
+"""Distillation: whole blocks here, reconciliation and hashing in files of their own; one object holds all rows.
 
 Blocks of the data-centre paper: 2441 sifted bits at 6.4 % (P2P), 1224 at 5.8 % (DC). CPU time (`time.process_time`) is
-the median over many blocks; pin it to one core with `taskset -c 1`. Cascade's f is taken at the known error rate,
-exactly round(Q n) errors a frame, the tag excluded; the standard error stands beside it.
+the median over many blocks, both parties in memory; pin it to one core with `taskset -c 1`. "authenticated" adds tags,
+and the pool of keys that pays for them.
 
-    python bench/distill.py           a table
-    python bench/distill.py --json    one object {measure: {value, unit, target}}
+    python bench/distill.py            a table
+    python bench/distill.py --json     one object {measure: {value, unit, target}}
+    python bench/distill.py --quick    fewer frames and blocks
 """
 
 import argparse
 import json
-import math
 import statistics
 import time
 
-import numpy as np
+import distill_hashing
+import distill_reconciliation
 
 from bellweave import rng
-from bellweave.distill import cascade, theory
-from bellweave.distill.ledger import Book, Estimate, Ledger
-from bellweave.distill.sifting import Sifted
+from bellweave.dialogue import Dialogue
+from bellweave.distill import session
+from bellweave.distill.authentication_keys import AuthenticationKeys
 from bellweave.sim.classical import converse
-from bellweave.testing.pairs import DISTILLATION, Block
+from bellweave.testing.pairs import DISTILLATION, Block, correlated_rounds
 
 BLOCKS = 200
-FRAMES = 300
 
 Measures = dict[str, dict[str, float | str | None]]
+Keys = tuple[AuthenticationKeys, AuthenticationKeys]
 
 
-def distillation_ms(sifted: int, qber: float) -> float:
+def roles(block: Block, keys: Keys | None) -> tuple[Dialogue[session.Outcome], Dialogue[session.Outcome]]:
+    """Return Alice's and Bob's roles; they authenticate if they have keys."""
+    if keys is None:
+        return block.roles()
+    for end in keys:
+        end.admit(0.0)
+    alice, bob = correlated_rounds(rng.stream(block.seed, "bench", "rounds"), block.count, block.qber)
+    return (
+        session.alice(alice, block.params, block.context, rng.stream(block.seed, "bench", "alice"), keys=keys[0]),
+        session.bob(bob, block.params, block.context, rng.stream(block.seed, "bench", "bob"), keys=keys[1]),
+    )
+
+
+def distillation_ms(sifted: int, qber: float, blocks: int, keys: Keys | None = None) -> float:
     """Return the median CPU time of a block, both parties."""
     times = []
-    for seed in range(BLOCKS):
-        roles = Block(seed, sifted, qber).roles()
+    for seed in range(blocks + 1):
+        both = roles(Block(seed, sifted, qber), keys)
         start_s = time.process_time()
-        alice, bob = converse(*roles, DISTILLATION)
-        times.append(time.process_time() - start_s)
+        alice, bob = converse(*both, DISTILLATION)
+        if seed:  # the first one loads compiled code
+            times.append(time.process_time() - start_s)
         assert alice.ledger == bob.ledger
         assert alice.ledger.closes()
         assert alice.block is None or (bob.block is not None and alice.block.agrees_with(bob.block))
     return 1e3 * statistics.median(times)
 
 
-def leakage(count: int, qber: float) -> tuple[float, float, float, float]:
-    """Return top parities, bisection parities, f and its standard error, means over frames."""
-    top, totals = 0, []
-    for seed in range(FRAMES):
-        generator = rng.stream(seed, "bench", "cascade")
-        bits = generator.integers(0, 2, count, np.uint8)
-        noisy = bits.copy()
-        noisy[generator.choice(count, round(qber * count), replace=False)] ^= 1
-        basis = np.zeros(count, np.uint8)
-        books = Book(), Book()
-        for book in books:
-            book.ledger = Ledger(matched=count, sifted_z=count)
-            book.estimate = Estimate(sample_z=1000, errors_z=round(1000 * qber))
-        roles = cascade.alice(Sifted(basis, bits), generator, books[0]), cascade.bob(Sifted(basis, noisy), books[1])
-        converse(*roles, DISTILLATION)
-        assert books[0].ledger == books[1].ledger
-        top += books[0].ledger.top
-        totals.append(books[0].ledger.disclosed)
-    shannon = theory.shannon_minimum(count, qber)
-    mean, error = statistics.mean(totals), statistics.stdev(totals) / math.sqrt(FRAMES)
-    return top / FRAMES, mean - top / FRAMES, mean / shannon, error / shannon
-
-
-def measure() -> Measures:
+def measure(*, quick: bool = False) -> Measures:
     """Return every measure."""
-    measures: Measures = {
-        "p2p_distillation_cpu": {"value": distillation_ms(2441, 0.064), "unit": "ms/block", "target": 40.0},
-        "dc_distillation_cpu": {"value": distillation_ms(1224, 0.058), "unit": "ms/block", "target": 40.0},
+    blocks = BLOCKS // 4 if quick else BLOCKS
+    keys = AuthenticationKeys.started("alice", bytes(1000)), AuthenticationKeys.started("bob", bytes(1000))
+    found = {
+        "p2p_distillation_cpu": distillation_ms(2441, 0.064, blocks),
+        "p2p_distillation_authenticated_cpu": distillation_ms(2441, 0.064, blocks, keys),
+        "dc_distillation_cpu": distillation_ms(1224, 0.058, blocks),
     }
-    for name, count, qber, published in (("p2p", 1832, 0.064, 1.215), ("dc", 918, 0.058, 355 / 293.3)):
-        top, bisection, efficiency, error = leakage(count, qber)
-        measures[f"{name}_cascade_f"] = {"value": efficiency, "unit": "", "target": round(published, 3)}
-        measures[f"{name}_cascade_f_stderr"] = {"value": error, "unit": "", "target": None}
-        measures[f"{name}_cascade_top"] = {"value": top, "unit": "bit/frame", "target": None}
-        measures[f"{name}_cascade_bisection"] = {"value": bisection, "unit": "bit/frame", "target": None}
-    return measures
+    rows: Measures = {name: {"value": value, "unit": "ms/block", "target": 3.0} for name, value in found.items()}
+    return rows | distill_hashing.measure(quick=quick) | distill_reconciliation.measure(quick=quick)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    as_json = parser.parse_args().json
-    measures = measure()
-    if as_json:
-        print(json.dumps(measures))
+    parser.add_argument("--quick", action="store_true", help="fewer frames and blocks")
+    options = parser.parse_args()
+    rows = measure(quick=options.quick)
+    if options.json:
+        print(json.dumps(rows))
         return
-    for name, row in measures.items():
-        print(f"{name:28} {row['value']:10.4f} {row['unit']:10} target {row['target']}")
+    for name, row in rows.items():
+        print(f"{name:44} {row['value']:10.4f} {row['unit']:10} target {row['target']}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bellweave.blocks import Detections, Key, Rounds, SecretBlock, pack_bits, unpack_bits
+from bellweave.blocks import Detections, Key, Rounds, SecretBlock, pack_bits, total_epsilon, unpack_bits
 
 
 def secret_block(**changes: object) -> SecretBlock:
@@ -84,6 +84,14 @@ def test_a_secret_block_can_not_contradict_itself() -> None:
         secret_block(minted_by="wishful")
     with pytest.raises(ValueError, match="lies before"):
         secret_block(end_s=-1.0)
+
+
+def test_epsilons_of_blocks_add_up_and_what_is_unproven_counts_one() -> None:
+    proven, unproven = secret_block(epsilon=1e-10), secret_block(epsilon=1.0)
+
+    assert total_epsilon([]) == 0.0
+    assert total_epsilon([proven] * 3) == pytest.approx(3e-10)
+    assert total_epsilon([proven, unproven, unproven]) == 1.0
 
 
 def test_blocks_agree_when_id_and_bits_do() -> None:

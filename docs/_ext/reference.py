@@ -284,7 +284,7 @@ class PythonApi(_Generated):
             if not _exists(name):
                 continue
             found = importlib.import_module(name)
-            inner = [f"{name}.{each.name}" for each in pkgutil.iter_modules(getattr(found, "__path__", []))]
+            inner = [each.name for each in pkgutil.walk_packages(getattr(found, "__path__", []), f"{name}.")]
             for each in [name, *inner]:
                 if not each.rpartition(".")[2].startswith("_"):
                     yield from (f"## {each}", "", "```{eval-rst}", f".. automodule:: {each}", "   :members:", "```", "")

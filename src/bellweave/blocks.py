@@ -13,6 +13,8 @@ bytes, first bit = most significant bit of the first byte. Key material is left 
 """
 
 import hmac
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Annotated, Any, Literal
@@ -181,6 +183,14 @@ class SecretBlock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def agrees_with(self, other: "SecretBlock") -> bool:
         """Return whether both hold the same bits under the same id; compares in constant time."""
         return self.block_id == other.block_id and hmac.compare_digest(self.bits, other.bits)
+
+
+def total_epsilon(blocks: Iterable[SecretBlock]) -> float:
+    """Return how likely any of the blocks' proofs fails, at most: epsilons add up. What is unproven counts 1.
+
+    Composable security allows the sum, whatever the keys are used for and however the blocks depend on each other.
+    """
+    return min(1.0, math.fsum(block.epsilon for block in blocks))
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -124,15 +124,11 @@ class Codec:
             return Damaged(problem=str(error))
 
 
-class Transcript:
-    """Hash of every message that a role sent and received, in order, so that both ends can compare what they saw.
+class Watch:
+    """Takes note of every message that a role sends and receives; what of it, its children say.
 
-    SHA-256 detects accidents and meddling with single messages; it is no information-theoretic authentication.
+    A message is noted as the length of its encoding, 8 bytes, and the encoding: no two sequences are noted alike.
     """
-
-    def __init__(self) -> None:
-        self._sent = hashlib.sha256()
-        self._received = hashlib.sha256()
 
     def watch(self, dialogue: Dialogue[T]) -> Dialogue[T]:
         """Run the dialogue and take note of all it sends and receives."""
@@ -143,16 +139,44 @@ class Transcript:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             if outgoing is not None:
-                _absorb(self._sent, outgoing)
+                self.note_sent(_framed(outgoing))
             incoming = yield outgoing
             if outgoing is None and incoming is not None and not isinstance(incoming, Closed | Damaged):
-                _absorb(self._received, incoming)
+                self.note_received(_framed(incoming))
+
+    def note_sent(self, data: bytes) -> None:
+        """Take note of a message that was sent."""
+        raise NotImplementedError
+
+    def note_received(self, data: bytes) -> None:
+        """Take note of a message that was received."""
+        raise NotImplementedError
+
+
+class Transcript(Watch):
+    """Hash of every message that a role sent and received, in order, so that both ends can compare what they saw.
+
+    SHA-256 detects accidents and meddling with single messages; it is no information-theoretic authentication, which is
+    :class:`bellweave.distill.authentication.Transcript`.
+    """
+
+    def __init__(self) -> None:
+        self._sent = hashlib.sha256()
+        self._received = hashlib.sha256()
+
+    def note_sent(self, data: bytes) -> None:
+        """Hash it."""
+        self._sent.update(data)
+
+    def note_received(self, data: bytes) -> None:
+        """Hash it."""
+        self._received.update(data)
 
     def digests(self) -> tuple[bytes, bytes]:
         """Return (hash of what was sent, hash of what was received), 32 bytes each."""
         return self._sent.digest(), self._received.digest()
 
 
-def _absorb(digest: "hashlib._Hash", message: Message) -> None:
+def _framed(message: Message) -> bytes:
     data = encode(message)
-    digest.update(len(data).to_bytes(8, "big") + data)
+    return len(data).to_bytes(8, "big") + data

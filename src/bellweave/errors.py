@@ -6,7 +6,8 @@ The tree::
     ├── ScenarioError       your input: a scenario, a recording, an option
     ├── ProtocolError       the peer: a malformed, unexpected or truncated message
     │   └── PeerAborted     the peer gave up and said why
-    └── BlockRejected       honest physics: the block is counted, not a fault
+    ├── BlockRejected       honest physics: the block is counted, not a fault
+    └── KeysUnavailable     no key may be spent on authentication now: too little left, or too many failures lately
 
 Messages hold the file, the path, the value and the limit, never key bytes.
 """
@@ -64,3 +65,15 @@ class BlockRejected(BellweaveError):
     def __init__(self, reason: RejectionReason, detail: str) -> None:
         self.reason: RejectionReason = reason
         super().__init__(f"{reason}: {detail}")
+
+
+class KeysUnavailable(BellweaveError):
+    """No key may be spent on authentication now.
+
+    Attributes:
+        retry_s: When it may be tried again, on the clock of the call; infinity: not without an operator.
+    """
+
+    def __init__(self, reason: str, retry_s: float) -> None:
+        self.retry_s = retry_s
+        super().__init__(reason)

@@ -35,6 +35,8 @@ def test_plan_prints_one_json_object_that_agrees_with_the_paper_on_the_sifted_ke
     lines = {line["quantity"]: line["value"] for line in plan["links"][0]["lines"]}
     assert lines["per block of 10.5 s: sifted_bits"] == pytest.approx(2449, rel=0.002)
     assert lines["per block of 10.5 s: qber"] == pytest.approx(0.06405, rel=0.002)
+    assert any(flag.startswith("too short") for flag in plan["links"][0]["flags"])
+    assert lines["first provable key, at best (TL17)"] == 6  # blocks; the line before it has seconds
 
 
 def test_simulate_writes_a_run_that_results_show_reads(tmp_path: Path) -> None:
@@ -59,7 +61,9 @@ def test_reproduce_writes_the_report_and_the_figures_that_it_names(tmp_path: Pat
     assert quantities >= {"sifted_bits", "sample_bits", "qber", "disclosed_bits", "final_bits", "rate_bps"}
     for row in report["rows"]:
         assert set(row) == {"quantity", "unit", "accounting", "printed", "theory", "mean", "stderr", "n", "note"}
-    for name in ("blocks", "waterfall", "loss-budget", "accountings"):
+    assert set(report["flags"]) == {"printed", "ours"}
+    assert "297 bits are missing" in done.stdout.replace("\n ", " ")
+    for name in ("blocks", "waterfall", "loss-budget", "accountings", "accumulation"):
         assert (tmp_path / "v" / f"{name}.png").stat().st_size > 5000
         assert (tmp_path / "v" / f"{name}.svg").stat().st_size > 5000
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bellweave.distill import accounting, theory
+from bellweave.distill.finite_key import bases
 from bellweave.distill.ledger import Estimate, Ledger
 from bellweave.distill.params import Distillation
 
@@ -85,6 +86,71 @@ def test_bases_far_from_even_contradict_the_proof() -> None:
 
     assert accounting.lengths(even, LONG_SAMPLE, params)["provable"] > 0
     assert accounting.lengths(uneven, LONG_SAMPLE, params)["provable"] <= 0
+
+
+BIASED = Ledger(matched=100_000, sifted_z=80_000, sifted_x=20_000, sample=20_000, top=12_000, tag=50)
+BIASED_SAMPLE = Estimate(sample_x=20_000, errors_x=400)
+
+
+def test_biased_bases_are_proven_by_the_rarer_one() -> None:
+    per_basis = Distillation(estimation="per-basis", qber_threshold=0.03)
+    lengths = accounting.lengths(BIASED, BIASED_SAMPLE, per_basis)
+
+    assert lengths["provable"] == math.floor(bases.key_length([(80_000, 20_000)], 0.03, 12_000, 50, 1e-10))
+    assert 0.9 * lengths["shor-preskill"] > lengths["provable"] > 30_000
+    assert accounting.lengths(BIASED, BIASED_SAMPLE, Distillation(qber_threshold=0.03))["provable"] <= 0
+
+
+def test_each_basis_is_judged_by_the_errors_of_the_other() -> None:
+    """Z : X = 7 : 3 and a pooled sample: a bad X sample condemns the key in Z, and the whole with it."""
+    cross = Distillation(estimation="cross-basis", qber_threshold=0.03)
+    uneven = Ledger(matched=100_000, sifted_z=70_000, sifted_x=30_000, sample=30_000, top=12_000, tag=50)
+    good = Estimate(sample_z=21_000, sample_x=9_000, errors_z=420, errors_x=180)
+    bad = Estimate(sample_z=21_000, sample_x=9_000, errors_z=420, errors_x=280)
+
+    length = accounting.lengths(uneven, good, cross)["provable"]
+
+    assert length == math.floor(bases.key_length([(49_000, 9_000), (21_000, 21_000)], 0.03, 12_000, 50, 1e-10))
+    assert length > 20_000
+    assert accounting.lengths(uneven, bad, cross)["provable"] == -12_050
+
+
+def test_all_proofs_stand_side_by_side_and_each_says_what_it_is() -> None:
+    params = Distillation(qber_threshold=0.03)
+    found = accounting.by_proof(LONG, LONG_SAMPLE, params)
+
+    assert found["tl17"] == accounting.lengths(LONG, LONG_SAMPLE, params)["provable"]
+    assert found["tl17"] < found["lim21"] < found["exact"]
+    assert accounting.method(params) == "Tomamichel-Leverrier 2017"
+    assert "each basis" in accounting.method(Distillation(estimation="cross-basis"))
+    assert not any("SHAKE" in each for each in accounting.assumptions(Distillation(estimation="per-basis")))
+    assert any("fixed probability" in each for each in accounting.assumptions(Distillation(estimation="per-basis")))
+    assert all(
+        any("2307.00576" in each for each in accounting.assumptions(Distillation(estimation=kind)))
+        for kind in ("pooled", "per-basis", "cross-basis")
+    )
+
+
+def test_longer_tags_for_many_frames_are_disclosed_but_prove_no_more_than_was_asked() -> None:
+    params = Distillation(qber_threshold=0.03)
+    one = accounting.lengths(LONG, LONG_SAMPLE, params)["provable"]
+    many = Ledger(matched=100_000, sifted_z=50_000, sifted_x=50_000, sample=30_000, top=15_000, tag=3 * 58)
+
+    assert accounting.tag_strength(many, params) == accounting.tag_strength(LONG, params) == 50
+    assert accounting.lengths(many, LONG_SAMPLE, params)["provable"] == one - (3 * 58 - 50)
+
+
+def test_what_a_block_needs_is_found_by_growing_it() -> None:
+    """Facts page, section 7: 6.4 % errors, the threshold there, f = 1.053: 11 737 bits with the best sample."""
+    short = Ledger(sifted_z=3_000, sifted_x=3_000, sample=2_500, top=round(1.053 * 3_500 * 0.343123), tag=40)
+    even = Estimate(sample_z=1_250, sample_x=1_250)
+    params = Distillation(qber_threshold=0.064, verification_bits=40)
+    needed = accounting.needed_bits(short, even, params)
+
+    assert needed is not None
+    assert needed == pytest.approx(11_737, rel=0.02)
+    assert accounting.needed_bits(short, even, Distillation(qber_threshold=0.3, qber_limit=0.4)) is None
+    assert accounting.needed_bits(Ledger(sifted_z=10), Estimate(), params) is None
 
 
 @given(

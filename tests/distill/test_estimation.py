@@ -74,6 +74,35 @@ def test_the_limit_itself_passes_and_one_error_more_does_not() -> None:
         assert [isinstance(end, BlockRejected) for end in ends] == [rejected, rejected]
 
 
+def test_the_rarer_basis_is_disclosed_whole() -> None:
+    params = Distillation(estimation="per-basis")
+    basis = np.array([0, 1, 0, 0, 1, 0], np.uint8)
+    bit = np.array([0, 1, 1, 0, 0, 1], np.uint8)
+    books = Book(), Book()
+    for book in books:
+        book.add(matched=6, sifted_z=4, sifted_x=2)
+    hers, his = converse(
+        estimation.alice(Sifted(basis, bit), params, rng.stream(1, "a"), books[0]),
+        estimation.bob(Sifted(basis, bit), params, books[1]),
+        DISTILLATION,
+    )
+
+    assert hers.bit.tolist() == his.bit.tolist() == [0, 1, 0, 1]
+    assert not hers.basis.any()
+    assert (books[0].estimate.sample_z, books[0].estimate.sample_x) == (0, 2)
+    assert estimation.places(Sifted(1 - basis, bit), bytes(32), params).tolist() == [1, 4]
+
+
+def test_one_basis_alone_can_not_be_estimated_per_basis() -> None:
+    lone = Sifted(np.zeros(100, np.uint8), np.zeros(100, np.uint8))
+    params = Distillation(estimation="per-basis")
+    ends = settle(
+        estimation.alice(lone, params, rng.stream(1, "a"), Book()), estimation.bob(lone, params, Book()), DISTILLATION
+    )
+
+    assert [isinstance(end, BlockRejected) and end.reason for end in ends] == ["too few sifted bits"] * 2
+
+
 def test_a_seed_of_another_length_is_refused() -> None:
     role = estimation.bob(Sifted(np.zeros(100, np.uint8), np.zeros(100, np.uint8)), Distillation(), Book())
     role.send(None)

@@ -31,4 +31,4 @@ def test_every_message_class_of_the_module_may_cross() -> None:
     }
 
     assert set(messages.KINDS) == defined
-    assert messages.VERSION == 1
+    assert messages.VERSION == 2

@@ -101,7 +101,7 @@ def test_too_many_errors_are_rejected_and_booked_as_such() -> None:
 
 def test_errors_that_cascade_leaves_are_caught_and_booked_alike_at_both_ends() -> None:
     """Few errors in few, big blocks: two of them in one half stay unseen in about one block of fifteen."""
-    params = Distillation(sample_fraction=0.5, verification_bits=16, margin_bits=0)
+    params = Distillation(sample_fraction=0.5, verification_bits=16, margin_bits=0, reconciliation="original")
     failed = 0
     for seed in range(70):
         alice, bob = converse(*Block(seed, 400, 0.01, params).roles(), DISTILLATION)
@@ -157,6 +157,46 @@ def test_a_block_in_one_basis_only_is_distilled_without_any_proof() -> None:
     assert alice.block.agrees_with(bob.block)
     assert (alice.accountings["shor-preskill"], alice.accountings["provable"]) == (0, 0)
     assert alice.estimate.qber_x is None
+
+
+def biased(seed: int, count: int, qber: float, z_probability: float) -> tuple[Rounds, Rounds]:
+    generator = rng.stream(seed, "biased")
+    bases = (generator.random((2, count)) >= z_probability).astype(np.uint8)
+    bit = generator.integers(0, 2, count, np.uint8)
+    wrong = (generator.random(count) < np.where(bases[0] == bases[1], qber, 0.5)).astype(np.uint8)
+    ids = np.arange(count, dtype=np.int64)
+    return Rounds(ids, bases[0], bit), Rounds(ids, bases[1], bit ^ wrong)
+
+
+@pytest.mark.parametrize("estimation", ["per-basis", "cross-basis"])
+def test_biased_bases_give_proven_key_where_the_pooled_proof_gives_none(estimation: str) -> None:
+    rounds = biased(1, 60_000, 0.02, 0.75)
+    contexts = Block(seed=1, count=0, qber=0.0, mint="provable").context
+    outcomes = {}
+    for kind in ("pooled", estimation):
+        params = Distillation(estimation=kind, qber_threshold=0.035)  # type: ignore[arg-type]
+        outcomes[kind] = converse(
+            session.alice(rounds[0], params, contexts, rng.stream(1, "a")),
+            session.bob(rounds[1], params, contexts, rng.stream(1, "b")),
+            DISTILLATION,
+        )
+    alice, bob = outcomes[estimation]
+
+    assert outcomes["pooled"][0].rejection == "too short"
+    assert alice.block is not None
+    assert bob.block is not None
+    assert alice.block.agrees_with(bob.block)
+    assert alice.block.provable_bits > 3_000
+    assert "each basis proven by the other" in alice.block.method
+    assert alice.ledger.closes()
+
+
+def test_key_beyond_what_is_proven_says_so() -> None:
+    alice, _ = converse(*Block(1, 30_000, 0.02, Distillation(qber_threshold=0.03)).roles(), DISTILLATION)
+
+    assert alice.block is not None
+    assert 0 < alice.block.provable_bits < alice.block.bit_count
+    assert any("as long as the others stay unused" in sentence for sentence in alice.block.assumptions)
 
 
 @pytest.mark.parametrize("change", ["params", "context", "rounds"])

@@ -16,12 +16,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from bellweave import rng
 from bellweave.dialogue import Abort, Codec, Dialogue, Message, encode, receive, refuse, until_closed
+from bellweave.distill import session
+from bellweave.distill.authentication_keys import AuthenticationKeys
 from bellweave.distill.outcome import Outcome
 from bellweave.edge import dialogue_tcp
 from bellweave.errors import BellweaveError, PeerAborted, ProtocolError
 from bellweave.sim.classical import converse
-from bellweave.testing.pairs import DISTILLATION, Block
+from bellweave.testing.pairs import DISTILLATION, Block, correlated_rounds
 
 pytestmark = pytest.mark.emu
 
@@ -189,6 +192,27 @@ def test_a_distillation_over_a_socket_gives_the_keys_of_memory() -> None:
     block = Block(seed=8, count=1224, qber=0.04)
 
     assert tuple(together(*block.roles(), DISTILLATION)) == converse(*block.roles(), DISTILLATION)
+
+
+def test_an_authenticated_distillation_over_a_socket_keeps_both_pools_in_step() -> None:
+    keys = AuthenticationKeys.started("alice", bytes(range(96))), AuthenticationKeys.started("bob", bytes(range(96)))
+    for number in range(3):
+        for end in keys:
+            end.admit(float(number))
+        rounds = correlated_rounds(rng.stream(number, "authenticated"), 900, 0.02)
+        params, context = Block(number, 900, 0.02).params, Block(number, 900, 0.02).context
+        alice, bob = together(
+            session.alice(rounds[0], params, context, rng.stream(number, "alice"), keys=keys[0]),
+            session.bob(rounds[1], params, context, rng.stream(number, "bob"), keys=keys[1]),
+            DISTILLATION,
+        )
+
+        assert isinstance(alice, Outcome)
+        assert isinstance(bob, Outcome)
+        assert alice.block is not None
+        assert bob.block is not None
+        assert alice.block.agrees_with(bob.block)
+        assert keys[0].agrees_with(keys[1])
 
 
 # ------------------------------------------------------------------------------------------------------------------ TLS

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from bellweave.distill.params import Distillation
 from bellweave.photonics.params import Calibration, Clock, CwSource
 from bellweave.scenario.assemble import optical_link
 from bellweave.scenario.load import load
@@ -51,3 +52,26 @@ def test_two_clocks_that_know_nothing_of_each_other_are_brought_together(state: 
     assert found.sacrificed > 0
     assert found.rejection is None
     assert abs(found.corrections.errors - best.corrections.errors * (1.0 - disclosed_share)) < 4.0 * 11.0
+
+
+@pytest.mark.parametrize("level", ["tags", "coincidences"])
+def test_accumulated_blocks_hold_all_the_rounds_of_the_single_ones_and_give_proven_key(level: str) -> None:
+    scenario = vienna()
+    run = msgspec.structs.replace(scenario.run, level=level)
+    scenario = msgspec.structs.replace(scenario, run=run)
+    optical = optical_link(scenario, "alice-bob")
+    single = [distil_block(scenario, optical, block).record for block in range(12)]
+    distill = Distillation(accumulate_blocks=12, qber_threshold=0.075, sample_fraction=0.4)
+    kms = msgspec.structs.replace(scenario.kms, mint="provable")
+    together = distil_block(msgspec.structs.replace(scenario, distill=distill, kms=kms), optical, 0)
+
+    assert together.record.ledger.matched == sum(each.ledger.matched for each in single)
+    assert together.record.ledger.sifted == sum(each.ledger.sifted for each in single)
+    assert all(each.accountings["provable"] == 0 for each in single)
+    assert together.alice is not None
+    assert together.bob is not None
+    assert together.alice.agrees_with(together.bob)
+    assert together.alice.provable_bits == together.alice.bit_count > 0
+    assert together.record.end_s == 12 * 10.5
+    if level == "tags":
+        assert together.record.singles_alice == sum(each.singles_alice or 0 for each in single)

@@ -13,6 +13,7 @@ from bellweave.sim import recorded
 from bellweave.sim.classical import converse
 from bellweave.sim.recorded import Both, Party, Recipe
 from bellweave.studies.recorded_findings import findings
+from bellweave.studies.recorded_table import report
 from bellweave.testing.messy_tags import Messy, record
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "recorded-tags"
@@ -64,6 +65,14 @@ def test_the_threshold_is_fixed_on_the_slices_at_both_ends(messy: Both) -> None:
     assert messy.alice.params == messy.bob.params
     assert messy.alice.params.qber_threshold is not None
     assert 0.035 < messy.alice.params.qber_threshold < 0.08
+
+
+def test_even_bases_are_pooled_and_every_proof_is_shown(messy: Both) -> None:
+    table = report(messy, findings(messy))
+
+    assert messy.alice.params.estimation == "pooled"
+    assert {row.accounting for row in table.rows} >= {"provable", "lim21", "exact"}
+    assert "ours" in table.flags
 
 
 def test_findings_tell_what_was_planted(messy: Both) -> None:
@@ -229,8 +238,18 @@ def test_a_window_on_the_real_times_as_recorded_hides_the_errors(shown: Findings
     assert sum(corrected.sifted) > max(sum(as_recorded.sifted), 4_915)  # 4,915: the notes' greedy matching
 
 
-def test_the_real_bases_are_too_uneven_for_the_provable_accounting(real: Both) -> None:
-    ledger = real.alice.outcome.ledger
+def test_the_real_bases_are_uneven_so_the_rarer_one_is_disclosed_and_judges_the_other(real: Both) -> None:
+    ledger, estimate = real.alice.outcome.ledger, real.alice.outcome.estimate
 
     assert ledger.sifted_z > 3 * ledger.sifted_x
-    assert real.alice.outcome.accountings["provable"] == 0
+    assert real.alice.params == real.bob.params
+    assert real.alice.params.estimation == "per-basis"
+    assert (estimate.sample_z, estimate.sample_x) == (0, ledger.sifted_x)
+    assert real.alice.outcome.accountings["provable"] == 0  # 4,251 bits are too few
+
+
+def test_the_table_names_what_the_record_lacks(real: Both, shown: Findings) -> None:
+    table = report(real, shown)
+
+    assert any(sentence.startswith("too short") for sentence in table.flags["ours"])
+    assert any("the rarer one was disclosed whole" in row.note for row in table.rows)

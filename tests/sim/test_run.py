@@ -142,3 +142,27 @@ def test_recorded_detections_replace_the_photons_of_a_link(tmp_path: Path) -> No
     assert record.rejection is None
     (direct,) = simulate(plain, workers=1).records
     assert record.ledger.sifted == pytest.approx(0.88 * direct.ledger.sifted, abs=60)
+
+
+def test_accumulated_runs_have_one_record_for_every_few_blocks_and_can_be_resumed(tmp_path: Path) -> None:
+    scenario = load("vienna2004")
+    distill = msgspec.structs.replace(scenario.distill, accumulate_blocks=3)
+    how = Run(seed=1, blocks=6, level="coincidences")
+    scenario = msgspec.structs.replace(scenario, distill=distill, run=how)
+
+    whole = simulate(scenario, workers=1)
+    again = simulate(scenario, tmp_path / "run", workers=2)
+
+    assert [record.block for record in whole.records] == [0, 3]
+    assert [(record.start_s, record.end_s) for record in whole.records] == [(0.0, 31.5), (31.5, 63.0)]
+    assert again.records == whole.records
+    assert simulate(scenario, tmp_path / "run", workers=1).records == whole.records
+
+
+def test_blocks_that_would_be_left_over_are_refused() -> None:
+    scenario = load("vienna2004")
+    distill = msgspec.structs.replace(scenario.distill, accumulate_blocks=3)
+    scenario = msgspec.structs.replace(scenario, distill=distill, run=Run(blocks=4))
+
+    with pytest.raises(ScenarioError, match="4 blocks are no multiple of the 3"):
+        simulate(scenario)

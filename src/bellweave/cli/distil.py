@@ -178,6 +178,16 @@ def _show_one(party: "Party", *, as_json: bool) -> None:
     import msgspec
 
     outcome = party.outcome
+    from bellweave.distill import flags
+
+    found = flags.of_block(
+        outcome.ledger,
+        outcome.estimate,
+        outcome.corrections,
+        party.params,
+        party.duration_s,
+        outcome.block.authentication_bits if outcome.block else 0,
+    )
     public = {
         "role": party.role,
         "rounds": party.rounds,
@@ -187,6 +197,7 @@ def _show_one(party: "Party", *, as_json: bool) -> None:
         "accountings": outcome.accountings,
         "final_bits": outcome.ledger.final,
         "rejection": outcome.rejection,
+        "flags": found,
     }
     text = msgspec.json.format(msgspec.json.encode(public), indent=2).decode()
     if as_json:
@@ -196,6 +207,8 @@ def _show_one(party: "Party", *, as_json: bool) -> None:
         f"{party.role}: {party.rounds} matched, {outcome.ledger.sifted} sifted, {outcome.ledger.final} bits of key"
         + (f" ({outcome.rejection})" if outcome.rejection else "")
     )
+    for sentence in found:
+        typer.echo(f"  !  {sentence}")
 
 
 def _write_keys(parties: "Sequence[Party]", directory: Path) -> None:

@@ -34,9 +34,12 @@ def plan(
         return
     from rich.console import Console
 
+    from bellweave.cli.terminal import print_flags
+
     console = Console()
     for each in plans:
         console.print(_table(each))
+        print_flags(each.link, each.flags, console)
 
 
 def _table(each: "LinkPlan") -> "Table":

@@ -52,6 +52,18 @@ def run_and_show(
     typer.echo(f"figures: {', '.join(path.name for path in drawn if path.suffix == '.png')} (and .svg) in {out}")
 
 
+def accumulation(done: "LinkStudy", directory: Path) -> list[Path]:
+    """Draw what distilling blocks as one gives."""
+    from bellweave.distill.finite_key.proofs import PROOFS
+    from bellweave.report import link_figures as figures
+
+    found = done.together
+    curves = {PROOFS[proof].method: curve for proof, curve in found.curves.items()}
+    simulated = (found.blocks, found.by_proof["tl17"] / found.blocks) if found.by_proof else None
+    printed = done.published.numbers.get("final_bits")
+    return figures.accumulation(curves, simulated, printed, done.published.title, directory)
+
+
 def draw(done: "LinkStudy", directory: Path) -> list[Path]:
     """Draw a study's figures into its directory; return their paths."""
     from bellweave.report import link_figures as figures
@@ -61,6 +73,7 @@ def draw(done: "LinkStudy", directory: Path) -> list[Path]:
     paths += figures.waterfall(blocks, title, directory)
     paths += figures.loss_budget(done.optical, title, directory)
     paths += figures.accountings(blocks, title, done.published.numbers.get("final_bits"), directory)
+    paths += accumulation(done, directory)
     if done.scan:
         points = [(point.qber, point.ours, point.theory) for point in done.scan]
         paths += figures.qber_scan(points, title, directory)

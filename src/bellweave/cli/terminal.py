@@ -1,12 +1,14 @@
 """What the commands share: tables, progress bars, options."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bellweave.results.records import BlockRecord, Report
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
@@ -71,6 +73,17 @@ def print_report(report: "Report", title: str) -> None:
     console.print(table)
     for place, note in enumerate(notes, 1):
         console.print(Padding(f"{place:>2}  {note}", (0, 0, 0, 1)), highlight=False)
+    for whose, sentences in report.flags.items():
+        print_flags(whose, sentences, console)
+
+
+def print_flags(whose: str, sentences: "Sequence[str]", console: "Console") -> None:
+    """Print what does not hold in an accounting; that nothing does is said, too."""
+    from rich.padding import Padding
+
+    console.print(f"flags, {whose}:" if sentences else f"flags, {whose}: none", highlight=False)
+    for sentence in sentences:
+        console.print(Padding(f"!  {sentence}", (0, 0, 0, 1)), highlight=False, markup=False)
 
 
 def figure(value: float | None) -> str:

@@ -30,8 +30,10 @@ class Ledger(Counts, frozen=True, kw_only=True):
         sample: Bits disclosed to estimate the error rate.
         top, bisection, check, repair, tag: Bits about the key that were disclosed, by :data:`Kind`.
         removed: Bits that privacy amplification removed beyond the disclosed ones.
-        final: Bits of key.
+        final: Bits of key that applications get.
         rejected: What was left of blocks that gave no key.
+        authentication: Bits of key that the pool of authentication keys took instead, to replace what the block spent
+            and to fill its reserve.
     """
 
     matched: Count = 0
@@ -47,6 +49,12 @@ class Ledger(Counts, frozen=True, kw_only=True):
     removed: Count = 0
     final: Count = 0
     rejected: Count = 0
+    authentication: Count = 0
+
+    @property
+    def distilled(self) -> int:
+        """Bits of key before the pool of authentication keys took its part."""
+        return self.final + self.authentication
 
     @property
     def sifted(self) -> int:
@@ -61,7 +69,7 @@ class Ledger(Counts, frozen=True, kw_only=True):
     @property
     def left(self) -> int:
         """Sifted bits not accounted for yet; 0 once the block is done."""
-        return self.sifted - self.sample - self.disclosed - self.removed - self.final - self.rejected
+        return self.sifted - self.sample - self.disclosed - self.removed - self.distilled - self.rejected
 
     def closes(self) -> bool:
         """Return whether every round and every sifted bit is accounted for, exactly."""
@@ -107,12 +115,22 @@ class Corrections(Counts, frozen=True, kw_only=True):
 
     Attributes:
         errors_z, errors_x: Bits corrected, per basis.
-        parity_rounds: Rounds of parities: one message each way.
+        parity_rounds: Rounds of parities or tags: one message each way.
+        answered: Bits that Bob told about the frames: one for each of Alice's parities, and one for each comparison.
+        frames: Frames that the block was cut into, as far as they were begun.
+        frames_repaired: Frames that were wrong when their tag came.
+        repairs: Searches after the tag.
+        residual_errors: Bits corrected after the tag; in ``errors_z`` and ``errors_x`` too.
     """
 
     errors_z: Count = 0
     errors_x: Count = 0
     parity_rounds: Count = 0
+    answered: Count = 0
+    frames: Count = 0
+    frames_repaired: Count = 0
+    repairs: Count = 0
+    residual_errors: Count = 0
 
     @property
     def errors(self) -> int:

@@ -5,13 +5,14 @@
 :class:`Bases`         both ways   the sender's basis of every round
 :class:`Sample`        A to B      seed that draws the sample, Alice's bits of it
 :class:`SampleReply`   B to A      Bob's bits of it
-:class:`Shuffle`       A to B      seed of Cascade's public permutations
-:class:`Parities`      A to B      one parity a block or search, packed
+:class:`Parities`      A to B      one parity a block, search, subset or group of rows, of all frames, packed
 :class:`Differences`   B to A      whether each of them differs from Bob's own, packed
-:class:`Tag`           A to B      seed and universal hash of the corrected bits
+:class:`Tag`           A to B      seed and universal hash of the corrected bits, one hash a frame
 :class:`Verified`      B to A      Bob's hash is the same
 :class:`HashSeed`      A to B      seed of privacy amplification
 :class:`Confirmation`  both ways   what the sender saw of the conversation
+:class:`AliceTag`      A to B      which keys, and the tag of all that Alice sent
+:class:`BobTag`        B to A      the tag of all that Bob sent
 =====================  ==========  =====================================================================================
 
 Both ends can tell how many bits each field holds, so no message says so; a field of another length is refused.
@@ -20,7 +21,7 @@ Both ends can tell how many bits each field holds, so no message says so; a fiel
 from bellweave.blocks import Bytes, Role, unpack_bits
 from bellweave.dialogue import Dialogue, Message, refuse
 
-VERSION = 1
+VERSION = 2
 """Version of the protocol: of messages, their order, and how public seeds are expanded."""
 
 SEED_BYTES = 32
@@ -52,12 +53,6 @@ class SampleReply(Message, frozen=True):
     """Bob's bits of the sample."""
 
     bits: bytes
-
-
-class Shuffle(Message, frozen=True):
-    """The seed of the public permutations of Cascade's passes."""
-
-    seed: bytes
 
 
 class Parities(Message, frozen=True):
@@ -96,18 +91,33 @@ class Confirmation(Message, frozen=True):
     received: bytes
 
 
+class AliceTag(Message, frozen=True):
+    """Alice's place in the pool of keys, and her tag; both are bound into the tag. Instead of ``Confirmation``."""
+
+    slot: int
+    released: int
+    tag: bytes
+
+
+class BobTag(Message, frozen=True):
+    """Bob's tag, sent once Alice's has turned out right."""
+
+    tag: bytes
+
+
 KINDS: tuple[type[Message], ...] = (
     Proposal,
     Bases,
     Sample,
     SampleReply,
-    Shuffle,
     Parities,
     Differences,
     Tag,
     Verified,
     HashSeed,
     Confirmation,
+    AliceTag,
+    BobTag,
 )
 """Every message class of a distillation; a driver's ``Codec`` takes them beside those of other protocols."""
 

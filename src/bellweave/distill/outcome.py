@@ -5,12 +5,21 @@ from dataclasses import dataclass
 import msgspec
 
 from bellweave.blocks import Bytes, Provenance, Role, SecretBlock, pack_bits
-from bellweave.distill import finite_key
+from bellweave.distill import accounting
+from bellweave.distill.confirmation import Paid
 from bellweave.distill.ledger import Book, Corrections, Estimate, Ledger
 from bellweave.distill.params import Distillation, Mint
 from bellweave.errors import RejectionReason
 
 UNAUTHENTICATED = "The classical messages are authentic: their digests were compared, but no key was spent on it."
+
+AUTHENTICATED = (
+    "The classical messages are authentic if the start key of their authentication was secret, and the keys "
+    "that renewed it since."
+)
+
+PARTLY = "Proven is any choice of `provable_bits` of the key's bits as long as the others stay unused."
+"""A hash that is longer than the proof allows holds, in any part of allowed length, a hash that the proof covers."""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,30 +64,47 @@ class Outcome:
     rejection: RejectionReason | None = None
 
 
-def accepted(key: Bytes, role: Role, params: Distillation, context: Context, book: Book) -> Outcome:
-    """Return the outcome of a block that gave ``key``, shape (length,), length >= 1."""
-    book.add(final=key.size)
+def accepted(
+    key: Bytes, role: Role, params: Distillation, context: Context, book: Book, paid: Paid | None = None
+) -> Outcome:
+    """Return the outcome of a block that gave ``key``, shape (length,), length >= 1.
+
+    What the pool of authentication keys took from its front is not in the block; if it took all, the block is empty.
+    """
+    taken = paid.taken_bits if paid else 0
+    book.add(final=key.size - taken, authentication=taken)
     book.add(removed=book.ledger.left)
     accountings = key_lengths(book)
-    provable = min(accountings["provable"], key.size)
+    proven = min(accountings["provable"], key.size)
+    provable = max(0, proven - taken)
     block = SecretBlock(
         block_id=context.block_id,
         link=context.link,
         role=role,
-        bits=pack_bits(key),
-        bit_count=key.size,
+        bits=pack_bits(key[taken:]),
+        bit_count=key.size - taken,
         accountings=accountings,
         minted_by=context.mint,
         provable_bits=provable,
-        epsilon=params.epsilon if provable else 1.0,
-        method=finite_key.METHOD if provable else "none",
-        assumptions=(*context.assumptions, UNAUTHENTICATED, *(finite_key.ASSUMPTIONS if provable else ())),
-        authentication_bits=0,
+        epsilon=min(1.0, params.epsilon + (paid.epsilon if paid else 0.0)) if provable else 1.0,
+        method=accounting.method(params) if provable else "none",
+        assumptions=(
+            *context.assumptions,
+            AUTHENTICATED if paid else UNAUTHENTICATED,
+            *_conditions(params, provable, key.size - taken),
+        ),
+        authentication_bits=paid.spent_bits if paid else 0,
         start_s=context.start_s,
         end_s=context.end_s,
         provenance=context.provenance,
     )
     return Outcome(book.ledger, book.estimate, book.corrections, accountings, block=block)
+
+
+def _conditions(params: Distillation, provable: int, minted: int) -> tuple[str, ...]:
+    if not provable:
+        return ()
+    return accounting.assumptions(params) if provable == minted else (*accounting.assumptions(params), PARTLY)
 
 
 def rejected(reason: RejectionReason, book: Book) -> Outcome:

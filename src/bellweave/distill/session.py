@@ -2,28 +2,37 @@
 
 The two roles, :func:`alice` and :func:`bob`, are dialogues that any driver can run (:mod:`bellweave.dialogue`). Both
 return an :class:`~bellweave.distill.outcome.Outcome`, with a reason when physics or chance denies a key; only a peer or
-a line that breaks the protocol makes them raise. Nothing is released before both ends have compared digests of all that
-they sent and received, so that a message altered, lost or replayed on the way costs both ends the block and never
-leaves them with different keys.
+a line that breaks the protocol makes them raise. Nothing is released before both ends have compared what they sent and
+received (:mod:`bellweave.distill.confirmation`), so that a message altered, lost or replayed on the way costs both ends
+the block and never leaves them with different keys.
 
 Entropy: Alice draws every seed. Bob takes none, his argument keeps the two signatures alike.
 """
 
-from collections.abc import Callable
-
 from bellweave.blocks import Bytes, Role, Rounds
 from bellweave.dialogue import Dialogue, Transcript, reject
-from bellweave.distill import accounting, amplification, cascade, confirmation, estimation, setup, sifting, verification
+from bellweave.distill import accounting, amplification, authentication, confirmation, estimation, setup, sifting
+from bellweave.distill.authentication_keys import AuthenticationKeys
+from bellweave.distill.confirmation import Paid
 from bellweave.distill.ledger import Book
 from bellweave.distill.outcome import Context, Outcome, accepted, rejected
 from bellweave.distill.params import Distillation, Mint
+from bellweave.distill.reconciliation.interface import named
 from bellweave.errors import BlockRejected, PeerAborted
 from bellweave.rng import Entropy
 
 __all__ = ["Context", "Outcome", "alice", "bob"]
 
 
-def alice(rounds: Rounds, params: Distillation, context: Context, entropy: Entropy) -> Dialogue[Outcome]:
+def alice(
+    rounds: Rounds,
+    params: Distillation,
+    context: Context,
+    entropy: Entropy,
+    *,
+    keys: AuthenticationKeys | None = None,
+    transcript: authentication.Transcript | None = None,
+) -> Dialogue[Outcome]:
     """Distil as Alice, whose bits are the reference.
 
     Args:
@@ -31,28 +40,38 @@ def alice(rounds: Rounds, params: Distillation, context: Context, entropy: Entro
         params: How to distil; the same at both ends.
         context: Which block this is; the same at both ends.
         entropy: Source of the public seeds; each must be unpredictable until it is announced.
+        keys: Authentication keys that have admitted this session; None: digests are compared, which proves nothing.
+        transcript: What ``keys`` made, if something crossed before that the tags shall cover.
 
     Raises:
         ProtocolError: The peer or the line broke the protocol; the peer raises as well.
+        KeysUnavailable: The keys did not admit a session.
     """
     book = Book()
     key = _alice(rounds, params, context, entropy, book)
-    return (yield from _concluded("alice", key, confirmation.alice, params, context, book))
+    return (yield from _concluded("alice", key, params, context, book, keys, transcript))
 
 
-def bob(rounds: Rounds, params: Distillation, context: Context, entropy: Entropy) -> Dialogue[Outcome]:  # noqa: ARG001
+def bob(
+    rounds: Rounds,
+    params: Distillation,
+    context: Context,
+    entropy: Entropy,  # noqa: ARG001
+    *,
+    keys: AuthenticationKeys | None = None,
+    transcript: authentication.Transcript | None = None,
+) -> Dialogue[Outcome]:
     """Distil as Bob, whose bits are corrected; otherwise as :func:`alice`."""
     book = Book()
     key = _bob(rounds, params, context, book)
-    return (yield from _concluded("bob", key, confirmation.bob, params, context, book))
+    return (yield from _concluded("bob", key, params, context, book, keys, transcript))
 
 
 def _alice(rounds: Rounds, params: Distillation, context: Context, entropy: Entropy, book: Book) -> Dialogue[Bytes]:
     yield from setup.alice(setup.digest(rounds, params, context))
     sifted = yield from sifting.alice(rounds, params.minimum_sifted_bits, book)
     kept = yield from estimation.alice(sifted, params, entropy, book)
-    corrected = yield from cascade.alice(kept, entropy, book)
-    yield from verification.alice(corrected, params.verification_bits, entropy, book)
+    corrected = yield from named(params.reconciliation).alice(kept, params.verification_bits, entropy, book)
     length = yield from _key_length(params, context.mint, book)
     return (yield from amplification.alice(corrected, length, entropy))
 
@@ -61,8 +80,7 @@ def _bob(rounds: Rounds, params: Distillation, context: Context, book: Book) -> 
     yield from setup.bob(setup.digest(rounds, params, context))
     sifted = yield from sifting.bob(rounds, params.minimum_sifted_bits, book)
     kept = yield from estimation.bob(sifted, params, book)
-    corrected = yield from cascade.bob(kept, book)
-    yield from verification.bob(corrected, params.verification_bits, book)
+    corrected = yield from named(params.reconciliation).bob(kept, params.verification_bits, book)
     length = yield from _key_length(params, context.mint, book)
     return (yield from amplification.bob(corrected, length))
 
@@ -79,20 +97,43 @@ def _key_length(params: Distillation, mint: Mint, book: Book) -> Dialogue[int]:
 def _concluded(
     role: Role,
     distil: Dialogue[Bytes],
-    confirm: Callable[[Transcript], Dialogue[None]],
     params: Distillation,
     context: Context,
     book: Book,
+    keys: AuthenticationKeys | None,
+    transcript: authentication.Transcript | None,
 ) -> Dialogue[Outcome]:
     """Distil and confirm; a block that physics or chance denies a key becomes an outcome without one."""
-    transcript = Transcript()
     try:
-        key = yield from transcript.watch(distil)
-        yield from confirm(transcript)
+        if keys is None:
+            key, paid = (yield from _compared(role, distil)), None
+        else:
+            key, paid = yield from _authenticated(role, distil, context, keys, transcript or keys.transcript())
     except BlockRejected as why:
         return rejected(why.reason, book)
     except PeerAborted as why:
         if why.rejection is None:
             raise
         return rejected(why.rejection, book)
-    return accepted(key, role, params, context, book)
+    return accepted(key, role, params, context, book, paid)
+
+
+def _compared(role: Role, distil: Dialogue[Bytes]) -> Dialogue[Bytes]:
+    transcript = Transcript()
+    key = yield from transcript.watch(distil)
+    yield from (confirmation.alice if role == "alice" else confirmation.bob)(transcript)
+    return key
+
+
+def _authenticated(
+    role: Role,
+    distil: Dialogue[Bytes],
+    context: Context,
+    keys: AuthenticationKeys,
+    transcript: authentication.Transcript,
+) -> Dialogue[tuple[Bytes, Paid]]:
+    yield from confirmation.require_admission(keys)
+    key = yield from transcript.watch(distil)
+    confirm = confirmation.alice_authenticated if role == "alice" else confirmation.bob_authenticated
+    paid = yield from confirm(transcript, keys, context.link, context.block_id, key)
+    return key, paid

@@ -129,6 +129,41 @@ def accountings(blocks: Sequence[BlockRecord], title: str, printed_final: float 
         return save(drawing, out, "accountings")
 
 
+def accumulation(curves: Mapping[str, Sequence[tuple[int, float]]], simulated: tuple[int, float] | None,
+                 printed_final: float | None, title: str, out: Path) -> list[Path]:  # fmt: skip
+    """Draw provable key a block against the number of blocks that are distilled as one.
+
+    Args:
+        curves: By label, (number of blocks, bits a block).
+        simulated: Number of blocks, and provable bits a block that distilling them as one gave.
+        printed_final: What the paper prints a block.
+        title: Of the link.
+        out: Directory.
+    """
+    looks = ((BLUE, "-"), (SKY, "--"), (GREY, ":"))
+    with figure(7.5, 4.2) as drawing:
+        ax = drawing.subplots()
+        for (label, points), (colour, line) in zip(curves.items(), looks, strict=False):
+            ax.plot(
+                [n for n, _ in points], [bits for _, bits in points], line, color=colour, marker="o", ms=3, label=label
+            )
+        if simulated is not None:
+            ax.plot(*simulated, "D", color=ORANGE, ms=8, zorder=5, label="simulated: both parties, one distillation")
+        if printed_final is not None:
+            ax.axhline(printed_final, color="black", ls="--", lw=1.0)
+            ax.text(1.0, printed_final, f"printed {printed_final:.0f}, nothing of it proven", va="bottom", fontsize=9)
+        ax.set_xscale("log")
+        ax.set_xlabel("blocks distilled as one")
+        ticks = [n for n in (1, 2, 5, 10, 20, 50, 100) if any(n <= points[-1][0] for points in curves.values())]
+        ax.set_xticks(ticks, [str(n) for n in ticks])
+        ax.minorticks_off()
+        ax.set_ylim(bottom=0)
+        ax.set_ylabel("provable key (bit per block)")
+        ax.set_title(f"{title}: provable key against accumulated blocks")
+        ax.legend(loc="best", fontsize=9)
+        return save(drawing, out, "accumulation")
+
+
 def qber_scan(points: Sequence[tuple[float, Mapping[str, tuple[float, float]], Mapping[str, float]]], title: str,
               out: Path) -> list[Path]:  # fmt: skip
     """Draw key per block against QBER: points are (QBER, ours: accounting -> (mean, stderr), theory: -> bits)."""

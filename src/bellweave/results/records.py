@@ -41,6 +41,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         seed, level, shard: As run.
         links: Names of the links, in the order of the records.
         recorded: Those of them that have recorded detections: one block each.
+        together: How many blocks are distilled as one, and make one record.
         version: Bellweave's version.
     """
 
@@ -54,11 +55,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     shard: Shard
     links: tuple[str, ...]
     recorded: tuple[str, ...] = ()
+    together: int = 1
     version: str
 
     def wanted(self) -> list[tuple[str, int]]:
         """Return the (link, block) of every record of the whole run, in order."""
-        numbers = range(self.shard.first_block, self.shard.first_block + self.shard.blocks)
+        first, count = self.shard.first_block, self.shard.blocks
+        numbers = range(first, first + count, self.together)
         return [(link, block) for link in self.links for block in ((0,) if link in self.recorded else numbers)]
 
 
@@ -66,7 +69,7 @@ class BlockRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The counts of one block of one link.
 
     Attributes:
-        link, block: Which one; ``block_id`` is the secret block's.
+        link, block: Which one, the first where several were distilled as one; ``block_id`` is the secret block's.
         start_s, end_s: When its photons were detected, seconds since the start of the run.
         singles_alice, singles_bob: Clicks at each node; null at the ``coincidences`` level, which has none.
         sacrificed: Detections that calibration disclosed, both nodes together.
@@ -121,7 +124,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A study's or run's table; written to ``report.json`` at the top of ``--out``."""
+    """A study's or run's table; written to ``report.json`` at the top of ``--out``.
+
+    Attributes:
+        study: Name of the study or scenario.
+        rows: The table.
+        flags: What does not hold, or is missing, one sentence each, by whose numbers: ``printed``, ``ours``, ...
+    """
 
     study: str
     rows: tuple[Row, ...]
+    flags: dict[str, tuple[str, ...]] = {}

@@ -1,16 +1,21 @@
-"""One block of one link: both parties run their roles, and this driver carries their messages.
+"""One distillation of one link: both parties run their roles, and this driver carries their messages.
+
+It takes one block, or several in a row where the scenario accumulates: their rounds are matched block by block, held,
+and distilled as one (:mod:`bellweave.distill.accumulation`).
 
 The driver knows both ends and may compare them; the roles do not.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from numpy.random import Generator
 
 from bellweave import rng
-from bellweave.blocks import Detections, Role, SecretBlock
+from bellweave.blocks import Detections, Role, Rounds, SecretBlock
 from bellweave.dialogue import Codec, Dialogue
 from bellweave.distill import session
+from bellweave.distill.accumulation import Accumulator, joined_context, joined_rounds
 from bellweave.distill.messages import KINDS as DISTILL_KINDS
 from bellweave.distill.session import Context, Outcome
 from bellweave.errors import ProtocolError
@@ -37,34 +42,33 @@ class Distilled:
 
 
 def distil_block(scenario: Scenario, optical: OpticalLink, block: int) -> Distilled:
-    """Simulate one block and distil it at both ends.
+    """Simulate a block, and those accumulated with it, and distil at both ends.
+
+    Args:
+        scenario: Says how.
+        optical: The link.
+        block: Number of the block, the first of ``distill.accumulate_blocks``.
 
     Raises:
         ProtocolError: If the roles disagree, which no physics explains.
     """
     seed = scenario.run.seed
-    context = Context(
-        link=optical.name,
-        block_id=f"{optical.name}/{seed}/{block}",
-        start_s=block * optical.block_s,
-        end_s=(block + 1) * optical.block_s,
-        provenance="simulated",
-        mint=scenario.kms.mint,
-        assumptions=security.assumptions(optical),
-    )
+    contexts = [_context(scenario, optical, each) for each in range(block, block + scenario.distill.accumulate_blocks)]
+    context = joined_context(contexts)
     sacrificed = 0
     singles: tuple[int | None, int | None] = (None, None)
     if scenario.run.level == "tags":
-        seen = link.tags(optical, seed, block)
-        singles = (len(seen[0]), len(seen[1]))
+        seen = [link.tags(optical, seed, block + each) for each in range(len(contexts))]
+        singles = (sum(len(hers) for hers, _ in seen), sum(len(his) for _, his in seen))
         (alice, hers), (bob, his) = converse(
-            _alice_from_tags(seen[0], scenario, optical, context),
-            _bob_from_tags(seen[1], scenario, optical, context),
+            _alice_from_tags([each for each, _ in seen], scenario, optical, contexts),
+            _bob_from_tags([each for _, each in seen], scenario, optical, contexts),
             CODEC,
         )
         sacrificed = hers + his
     else:
-        rounds = link.coincidences(optical, seed, block)
+        matched = [link.coincidences(optical, seed, block + each) for each in range(len(contexts))]
+        rounds = joined_rounds([each for each, _ in matched]), joined_rounds([each for _, each in matched])
         alice, bob = converse(
             session.alice(rounds[0], scenario.distill, context, _entropy(scenario, context, "alice")),
             session.bob(rounds[1], scenario.distill, context, _entropy(scenario, context, "bob")),
@@ -108,9 +112,52 @@ def distil_recording(scenario: Scenario, link_name: str) -> Distilled:
 Ended = tuple[Outcome, int]
 """How a role ends: its outcome, and how many of its detections calibration disclosed."""
 
+Matched = tuple[Rounds, int]
+"""What a role has of one block: its rounds, and how many of its detections calibration disclosed."""
 
-def _alice_from_tags(seen: Detections, scenario: Scenario, optical: OpticalLink, context: Context) -> Dialogue[Ended]:
+
+def _context(scenario: Scenario, optical: OpticalLink, block: int) -> Context:
+    return Context(
+        link=optical.name,
+        block_id=f"{optical.name}/{scenario.run.seed}/{block}",
+        start_s=block * optical.block_s,
+        end_s=(block + 1) * optical.block_s,
+        provenance="simulated",
+        mint=scenario.kms.mint,
+        assumptions=security.assumptions(optical),
+    )
+
+
+def _alice_from_tags(
+    seen: Sequence[Detections], scenario: Scenario, optical: OpticalLink, contexts: Sequence[Context]
+) -> Dialogue[Ended]:
     """Alice's way from her own time tags to a secret block."""
+    held, sacrificed = Accumulator(len(contexts)), 0
+    for each, context in zip(seen, contexts, strict=True):
+        rounds, disclosed = yield from _alice_rounds(each, scenario, optical, context)
+        held.hold(context, rounds)
+        sacrificed += disclosed
+    whole, joined = held.take()
+    entropy = _entropy(scenario, whole, "alice")
+    return (yield from session.alice(joined, scenario.distill, whole, entropy)), sacrificed
+
+
+def _bob_from_tags(
+    seen: Sequence[Detections], scenario: Scenario, optical: OpticalLink, contexts: Sequence[Context]
+) -> Dialogue[Ended]:
+    """Bob's way from his own time tags to a secret block."""
+    held, sacrificed = Accumulator(len(contexts)), 0
+    for each, context in zip(seen, contexts, strict=True):
+        rounds, disclosed = yield from _bob_rounds(each, scenario, optical, context)
+        held.hold(context, rounds)
+        sacrificed += disclosed
+    whole, joined = held.take()
+    entropy = _entropy(scenario, whole, "bob")
+    return (yield from session.bob(joined, scenario.distill, whole, entropy)), sacrificed
+
+
+def _alice_rounds(seen: Detections, scenario: Scenario, optical: OpticalLink, context: Context) -> Dialogue[Matched]:
+    """Alice's way from her own time tags of one block to matched rounds; only times are announced."""
     arm, timing, window_ps, sacrificed = optical.alice, None, optical.window_ps, 0
     if optical.calibration is not None:
         roles = _roles(arm, (False, False))
@@ -123,13 +170,11 @@ def _alice_from_tags(seen: Detections, scenario: Scenario, optical: OpticalLink,
         seen = found.remainder(seen)
     draw = _stream(scenario, context, "alice", "clicks")
     own = analyser.clicks(seen, arm, optical.source, window_ps, draw, timing=timing)
-    rounds = yield from coincidence.alice(own, window_ps)
-    entropy = _entropy(scenario, context, "alice")
-    return (yield from session.alice(rounds, scenario.distill, context, entropy)), sacrificed
+    return (yield from coincidence.alice(own, window_ps)), sacrificed
 
 
-def _bob_from_tags(seen: Detections, scenario: Scenario, optical: OpticalLink, context: Context) -> Dialogue[Ended]:
-    """Bob's way from his own time tags to a secret block; he inverts bits where the state is anti-correlated."""
+def _bob_rounds(seen: Detections, scenario: Scenario, optical: OpticalLink, context: Context) -> Dialogue[Matched]:
+    """Bob's way; he inverts bits where the state is anti-correlated."""
     arm, timing, window_ps, sacrificed = optical.bob, None, optical.window_ps, 0
     flips = link.bob_flips(optical)
     if optical.calibration is not None:
@@ -138,9 +183,7 @@ def _bob_from_tags(seen: Detections, scenario: Scenario, optical: OpticalLink, c
         seen = found.remainder(seen)
     draw = _stream(scenario, context, "bob", "clicks")
     own = analyser.clicks(seen, arm, optical.source, window_ps, draw, timing=timing, flips=flips)
-    rounds = yield from coincidence.bob(own)
-    entropy = _entropy(scenario, context, "bob")
-    return (yield from session.bob(rounds, scenario.distill, context, entropy)), sacrificed
+    return (yield from coincidence.bob(own)), sacrificed
 
 
 def _delay_reach_ps(arm: Arm) -> int | None:

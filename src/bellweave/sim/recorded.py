@@ -17,6 +17,7 @@ from bellweave import rng
 from bellweave.blocks import Detections, Role
 from bellweave.dialogue import Codec, Dialogue
 from bellweave.distill import session
+from bellweave.distill.accounting import evenly_spread
 from bellweave.distill.messages import KINDS as DISTILL_KINDS
 from bellweave.distill.params import Distillation, Mint
 from bellweave.distill.session import Context, Outcome
@@ -63,7 +64,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         window_ps: Coincidence window; chosen on the slices if None.
         slice_s: Length of each of the two disclosed slices; 6 % of Bob's record if None.
         search_ps: Largest clock offset that is looked for, either way.
-        distillation: How; its ``qber_threshold`` comes from the slices if None.
+        distillation: How; its ``qber_threshold`` comes from the slices if None, and ``pooled`` estimation becomes
+            ``per-basis`` if the slices show uneven bases.
         mint: The accounting that fixes the key's length.
         link: Name of the link.
     """
@@ -120,6 +122,12 @@ class Party:
     rounds: int
     params: Distillation
     outcome: Outcome
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the record that both cover."""
+        start_ps, end_ps = self.calibrated.record_ps
+        return (end_ps - start_ps) / PS_PER_S
 
 
 class Both(NamedTuple):
@@ -217,10 +225,17 @@ def _clicks(clean: Detections, calibrated: Calibrated, entropy: Entropy) -> Clic
 
 
 def _with_threshold(params: Distillation, calibrated: Calibrated) -> Distillation:
-    """Fix the threshold from the slices, at both ends alike, before any sample is drawn."""
+    """Fix the threshold from the slices, at both ends alike, before any sample is drawn.
+
+    Where the slices show bases too uneven for the pooled proof, the rarer one is disclosed and proves the other's key.
+    """
+    if params.estimation == "pooled" and not evenly_spread(*calibrated.sifted):
+        params = msgspec.structs.replace(params, estimation="per-basis")
     if params.qber_threshold is not None:
         return params
     seen, errors = sum(calibrated.sifted), sum(calibrated.errors)
+    if params.estimation == "per-basis":
+        seen, errors = min(zip(calibrated.sifted, calibrated.errors, strict=True))
     qber = (errors + 0.5) / (seen + 1.0)
     sigma = math.sqrt(2.0 * qber * (1.0 - qber) / max(seen, 1))  # of the slices, and of a sample about as large
     threshold = round(min(qber + THRESHOLD_SIGMAS * sigma, params.qber_limit), 3)

@@ -1,7 +1,8 @@
 """Simulate: every block of every link of a scenario, photons to secret blocks, in virtual time.
 
-Blocks are independent (each has random streams of its own), so processes share them out; the records come back in
-order and are the same bytes for any number of workers.
+Blocks that are distilled as one (``distill.accumulate_blocks``) share a record. Otherwise blocks are independent (each
+has random streams of its own), so processes share them out; the records come back in order and are the same bytes for
+any number of workers.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from bellweave.errors import ScenarioError
 from bellweave.results.io import RunResult, RunWriter
 from bellweave.results.records import BlockRecord, Manifest, Shard
 from bellweave.scenario.assemble import optical_link
@@ -49,6 +51,10 @@ def simulate(
         ScenarioError: If the scenario is impossible or the directory is not this run's.
     """
     scenario = checked_scenario(scenario)
+    together = scenario.distill.accumulate_blocks
+    if scenario.run.blocks % together:
+        problem = f"{scenario.run.blocks} blocks are no multiple of the {together} that are distilled as one"
+        raise ScenarioError(problem, path="run.blocks")
     run = describe(scenario, Shard(first_block=first_block, blocks=scenario.run.blocks))
     if out is None:
         return RunResult(run, tuple(_run(scenario, run, [], workers, progress, None)))
@@ -79,6 +85,7 @@ def describe(scenario: Scenario, shard: Shard) -> Manifest:
         shard=shard,
         links=tuple(scenario.link),
         recorded=tuple(scenario.recorded),
+        together=scenario.distill.accumulate_blocks,
         version=package,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from bellweave.distill import flags
 from bellweave.photonics.params import Noise, OpticalLink
 from bellweave.plan import expected_block
 from bellweave.results.io import write_report
@@ -17,6 +18,8 @@ from bellweave.scenario.assemble import optical_link
 from bellweave.scenario.load import load
 from bellweave.scenario.schema import Run, Scenario
 from bellweave.sim.run import Progress, simulate
+from bellweave.studies import accumulated
+from bellweave.studies.accumulated import Accumulated
 from bellweave.studies.published import Published, studies
 from bellweave.studies.table import rows
 
@@ -46,6 +49,7 @@ class LinkStudy:
     optical: OpticalLink
     records: Sequence[BlockRecord]
     scan: Sequence[ScanPoint]
+    together: Accumulated
     report: Report
 
 
@@ -75,10 +79,23 @@ def run(
     result = simulate(scenario, out / "run", workers=workers, progress=progress)
     (name,) = scenario.link
     scan = [_scan_point(scenario, qber) for qber in published.qber_scan]
-    table = rows(scenario, result.records, published=published) + tuple(_scan_row(point) for point in scan)
-    report = Report(study=study, rows=table)
+    together = accumulated.accumulate(scenario, blocks)
+    table = rows(scenario, result.records, published=published) + accumulated.rows(together)
+    table += tuple(_scan_row(point) for point in scan)
+    report = Report(study=study, rows=table, flags=_flags(scenario, published, result.records))
     write_report(out, report)
-    return LinkStudy(published, how.seed, optical_link(scenario, name), result.records, scan, report)
+    return LinkStudy(published, how.seed, optical_link(scenario, name), result.records, scan, together, report)
+
+
+def _flags(scenario: Scenario, published: Published, records: Sequence[BlockRecord]) -> dict[str, tuple[str, ...]]:
+    """Return what does not hold in the printed numbers and in ours, by the same rules."""
+    (name,) = scenario.link
+    block_s, qber = scenario.link[name].block_s, expected_block(scenario, name).quantities["qber"]
+    minted = [(r.ledger, r.corrections, r.accountings) for r in records if r.rejection is None]
+    return {
+        "printed": tuple(flags.flags(published.figures(qber, block_s, scenario.distill.epsilon), scenario.distill)),
+        "ours": tuple(flags.of_mean(minted, scenario.distill, block_s)),
+    }
 
 
 def _scan_point(scenario: Scenario, qber: float) -> ScanPoint:

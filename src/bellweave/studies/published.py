@@ -5,6 +5,9 @@ from importlib import resources
 
 import msgspec
 
+from bellweave.distill.finite_key.proofs import key_length, tag_bits_for
+from bellweave.distill.flags import Figures
+
 
 class Published(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A link as printed.
@@ -26,6 +29,30 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def note(self, quantity: str, accounting: str) -> str:
         """Return the note on a quantity under an accounting, on one line; empty for none."""
         return " ".join(self.notes.get(f"{quantity}/{accounting}", self.notes.get(quantity, "")).split())
+
+    def figures(self, qber: float, block_s: float, epsilon: float) -> Figures:
+        """Return the printed block as flags judge it.
+
+        Args:
+            qber: Error rate, where none is printed.
+            block_s: Length of a block.
+            epsilon: Failure probability of the finite-key statement.
+        """
+        printed = self.numbers
+        qber = printed.get("qber", qber)
+        key, sample = printed["sifted_bits"] - printed["sample_bits"], printed["sample_bits"]
+        tag = tag_bits_for(epsilon)
+        return Figures(
+            sifted=printed["sifted_bits"],
+            sample=sample,
+            qber=qber,
+            disclosed=printed["disclosed_bits"],
+            removed=printed["removed_bits"],
+            final=printed["final_bits"],
+            duration_s=block_s,
+            provable=key_length(round(key), round(sample), qber, printed["disclosed_bits"], tag, epsilon),
+            authentication_bits=0,
+        )
 
 
 def studies() -> dict[str, Published]:

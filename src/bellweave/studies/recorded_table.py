@@ -1,7 +1,8 @@
 """The table of a recorded experiment."""
 
-from bellweave.distill import theory
+from bellweave.distill import accounting, flags, theory
 from bellweave.distill.accounting import bases_are_even
+from bellweave.distill.finite_key.proofs import PROOFS
 from bellweave.results.recorded import Findings
 from bellweave.results.records import Report, Row
 from bellweave.sim.recorded import Both
@@ -46,7 +47,34 @@ def report(both: Both, findings: Findings) -> Report:
         for name in ACCOUNTINGS
         if name in outcome.accountings
     ]
-    return Report(study="recorded", rows=tuple(rows))
+    duration_s = min(findings.alice.duration_s, findings.bob.duration_s)
+    judged = flags.of_block(ledger, estimate, corrections, both.alice.params, duration_s, _authentication(both))
+    return Report(study="recorded", rows=(*rows, *_by_proof(both)), flags={"ours": tuple(judged)})
+
+
+def _by_proof(both: Both) -> list[Row]:
+    """Return the other finite-key proofs beside the one that is minted; for pooled bases only."""
+    outcome, params = both.alice.outcome, both.alice.params
+    if params.estimation != "pooled" or not outcome.accountings:
+        return []
+    lengths = accounting.by_proof(outcome.ledger, outcome.estimate, params)
+    return [
+        Row(
+            quantity="final_bits",
+            unit="bit",
+            accounting=name,
+            mean=float(max(0, lengths[name])),
+            n=1,
+            note=f"{proof.method}; shown, not minted",
+        )
+        for name, proof in PROOFS.items()
+        if name != "tl17"
+    ]
+
+
+def _authentication(both: Both) -> int:
+    block = both.alice.outcome.block
+    return block.authentication_bits if block else 0
 
 
 def _count(quantity: str, value: int, note: str = "") -> Row:
@@ -82,11 +110,19 @@ def _provable_note(both: Both) -> str:
     if outcome.accountings.get("provable", 0) > 0:
         return f"finite key at epsilon {params.epsilon:g}, threshold {params.qber_threshold} fixed on the slices"
     ledger, estimate = outcome.ledger, outcome.estimate
-    if not bases_are_even(ledger):
+    if params.estimation == "pooled" and not bases_are_even(ledger):
         return (
             f"the proof pools bases that are chosen evenly; here Z : X = {ledger.sifted_z} : {ledger.sifted_x}, "
             "so nothing is proven"
         )
+    how = "" if params.estimation == "pooled" else ESTIMATION[params.estimation] + "; "
     if params.qber_threshold is not None and estimate.errors > params.qber_threshold * estimate.sample:
-        return f"the sample's QBER is above the threshold {params.qber_threshold} that the slices fixed"
-    return f"too short a record for a proof at epsilon {params.epsilon:g}"
+        return f"{how}the sample's QBER is above the threshold {params.qber_threshold} that the slices fixed"
+    return f"{how}too short a record for a proof at epsilon {params.epsilon:g}"
+
+
+ESTIMATION = {
+    "per-basis": "uneven bases: the rarer one was disclosed whole and proves the key of the other",
+    "cross-basis": "uneven bases: each is proven by the sample of the other",
+}
+"""What is said of estimation that does not pool the bases."""

@@ -10,6 +10,7 @@ The threshold must be fixed before the sample is seen. Conditions are in :data:`
 
 import math
 
+from bellweave.distill.finite_key.search import highest
 from bellweave.distill.theory import entropy_bound
 
 METHOD = "Tomamichel-Leverrier 2017"
@@ -22,8 +23,6 @@ ASSUMPTIONS = (
     "Sample positions are expanded from a 256-bit random seed by SHAKE-256.",
 )
 
-_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
-
 
 def sampling_failure(key: int, sample: int, nu: float) -> float:
     """Return eps_pe: how likely the key bits are worse than the sample by more than ``nu``, as a distance.
@@ -34,12 +33,12 @@ def sampling_failure(key: int, sample: int, nu: float) -> float:
     return math.exp(-key * sample**2 * nu**2 / ((key + sample) * (sample + 1)))
 
 
-def key_length_at(key: int, leak: int, threshold: float, nu: float, tag_bits: int, amplification: float) -> float:
+def key_length_at(key: int, leak: float, threshold: float, nu: float, tag_bits: float, amplification: float) -> float:
     """Return the length in bits, of either sign, for a given ``nu`` and eps_pa = ``amplification`` > 0."""
     return key * (1.0 - entropy_bound(threshold + nu)) - leak - tag_bits + 2.0 * math.log2(2.0 * amplification)
 
 
-def key_length(key: int, sample: int, threshold: float, leak: int, tag_bits: int, epsilon: float) -> float:
+def key_length(key: int, sample: int, threshold: float, leak: float, tag_bits: float, epsilon: float) -> float:
     """Return the length of key that is secret and correct up to ``epsilon``, in bits; negative: so many are missing.
 
     Args:
@@ -61,11 +60,4 @@ def key_length(key: int, sample: int, threshold: float, leak: int, tag_bits: int
         nu = math.sqrt(surprise * (key + sample) * (sample + 1) / (key * sample**2))
         return key_length_at(key, leak, threshold, nu, tag_bits, (1.0 - share) * rest)
 
-    low, high = 0.0, 1.0
-    for _ in range(40):  # golden section: the length has one maximum in the share
-        width = _GOLDEN * (high - low)
-        if length(high - width) > length(low + width):
-            high = low + width
-        else:
-            low = high - width
-    return length((low + high) / 2.0)
+    return highest(length, 0.0, 1.0, 36)[1]  # the length has one maximum in the share
