@@ -8,6 +8,7 @@ import msgspec
 
 from bellweave.distill import accounting, finite_key, flags
 from bellweave.distill import theory as distillation
+from bellweave.distill.authentication import PAD_BYTES
 from bellweave.distill.finite_key import bases, planning
 from bellweave.distill.finite_key.planning import Conditions
 from bellweave.distill.finite_key.proofs import ProofName
@@ -106,18 +107,24 @@ def _distilled(block: _Sampled, scenario: Scenario, duration_s: float) -> Expect
     if params.printed_removal_bits is not None:
         lengths["as-printed"] = left - params.printed_removal_bits
     accountings = {name: max(0.0, length) for name, length in lengths.items()}
-    final = accountings[scenario.kms.mint]
+    distilled = accountings[scenario.kms.mint]
+    paid = min(distilled, _AUTHENTICATION_BITS[params.authentication.scheme]) if params.authentication else 0.0
+    final = distilled - paid
     quantities = {
         "sifted_bits": bits + sample,
         "sample_bits": sample,
         "qber": block.sample_error_rate,
         "disclosed_bits": disclosed,
-        "removed_bits": left - final if final > 0.0 else 0.0,
+        "removed_bits": left - distilled if distilled > 0.0 else 0.0,
+        "authentication_bits": paid,
         "final_bits": final,
         "rate_bps": final / duration_s,
     }
     return ExpectedBlock(quantities=quantities, accountings=accountings)
 
+
+_AUTHENTICATION_BITS = {scheme: 16.0 * size for scheme, size in PAD_BYTES.items()}
+"""Key that one pair of tags takes."""
 
 LONG_FRAME = 10_000
 """From so many bits on, Cascade's variants of today disclose at most ``EFFICIENCY`` times the Shannon minimum."""
@@ -223,7 +230,8 @@ def _flags(scenario: Scenario, block: ExpectedBlock, duration_s: float) -> list[
         final=expected["final_bits"] or None,
         duration_s=duration_s,
         provable=block.accountings["provable"],
-        authentication_bits=0,
+        taken=expected["authentication_bits"],
+        authentication_bits=round(expected["authentication_bits"]),
     )
     assumed = flags.Figures(sifted=0.0, sample=0.0, efficiency_assumed=1.0)
     return [*flags.flags(figures, params), *flags.flags(assumed, params)]

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bellweave.distill.params import Distillation
+from bellweave.distill.params import Authentication, Distillation
 from bellweave.photonics.params import Calibration, Clock, CwSource
 from bellweave.scenario.assemble import optical_link
 from bellweave.scenario.load import load
@@ -75,3 +75,23 @@ def test_accumulated_blocks_hold_all_the_rounds_of_the_single_ones_and_give_prov
     assert together.record.end_s == 12 * 10.5
     if level == "tags":
         assert together.record.singles_alice == sum(each.singles_alice or 0 for each in single)
+
+
+@pytest.mark.parametrize("scheme", ["recycled", "one-time"])
+@pytest.mark.parametrize("level", ["tags", "coincidences"])
+def test_authentication_is_paid_from_the_key_once_for_each_distilled_block(scheme: str, level: str) -> None:
+    plain = vienna()
+    plain = msgspec.structs.replace(plain, run=msgspec.structs.replace(plain.run, level=level))
+    distill = msgspec.structs.replace(plain.distill, authentication=Authentication(scheme=scheme))  # type: ignore[arg-type]
+    paid = msgspec.structs.replace(plain, distill=distill)
+
+    free, done = (distil_block(each, optical_link(each, "alice-bob"), 0) for each in (plain, paid))
+
+    cost = {"recycled": 256, "one-time": 512}[scheme]
+    assert done.alice is not None
+    assert done.bob is not None
+    assert done.alice.agrees_with(done.bob)
+    assert done.record.ledger.authentication == cost
+    assert done.alice.authentication_bits == cost
+    assert done.record.ledger.final == free.record.ledger.final - cost
+    assert done.record.ledger.closes()

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from bellweave.cli import demo, distil, plan, reproduce, results, scenario, simulate
-from bellweave.errors import BellweaveError, BlockRejected, ProtocolError, ScenarioError
+from bellweave.errors import BellweaveError, BlockRejected, KeysUnavailable, ProtocolError, ScenarioError
 
 EXIT_INPUT = 2
 """Exit code: your input can't be used."""
@@ -13,6 +13,8 @@ EXIT_PEER = 3
 """Exit code: the peer broke the protocol or went away."""
 EXIT_NO_KEY = 4
 """Exit code: all went well, but physics gave no key."""
+EXIT_NOT_NOW = 5
+"""Exit code: no key may be spent on authentication now."""
 
 app = typer.Typer(
     name="bellweave",
@@ -21,7 +23,8 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Design, simulate and run entanglement-based QKD networks, from the photon pair to the IPsec tunnel.",
-    epilog="Start with: bellweave reproduce vienna2004.  Exit codes: 0 done, 2 bad input, 3 the peer failed, 4 no key.",
+    epilog="Start with: bellweave reproduce vienna2004.  Exit codes: 0 done, 2 bad input, 3 the peer failed, "
+    "4 no key, 5 no key to authenticate with.",
 )
 app.command()(plan.plan)
 app.command()(simulate.simulate)
@@ -54,7 +57,10 @@ def main() -> None:
 
 
 def _exit_code(error: BellweaveError) -> int:
-    for kind, code in ((ScenarioError, EXIT_INPUT), (ProtocolError, EXIT_PEER), (BlockRejected, EXIT_NO_KEY)):
-        if isinstance(error, kind):
-            return code
-    return 1
+    codes = {
+        ScenarioError: EXIT_INPUT,
+        ProtocolError: EXIT_PEER,
+        BlockRejected: EXIT_NO_KEY,
+        KeysUnavailable: EXIT_NOT_NOW,
+    }
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)

@@ -10,6 +10,7 @@ from bellweave.cli.terminal import Json
 
 if TYPE_CHECKING:
     from bellweave.blocks import Role
+    from bellweave.distill.authentication_keys import AuthenticationKeys
     from bellweave.rng import Entropy
     from bellweave.sim.recorded import Both, Party, Recipe
 
@@ -37,12 +38,17 @@ def distil(
     ] = None,
     listen: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Run as Alice only; wait for Bob.")] = None,
     connect: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Run as Bob only; call Alice.")] = None,
+    authentication: Annotated[
+        Path | None,
+        typer.Option(help="Directory with the link's authentication keys: start.key, of 48 bytes or more, then pools."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Distil keys from recorded detections: clocks, delays, roles and window are found from a part that is disclosed.
 
     Both files here: `distil --alice A --bob B`. One party on each machine, each with its own file only:
-    `distil --alice A --listen HOST:PORT` and `distil --bob B --connect HOST:PORT` (without TLS for now).
+    `distil --alice A --listen HOST:PORT` and `distil --bob B --connect HOST:PORT` (without TLS for now, but
+    with `--authentication` nobody in the middle can alter a message unnoticed).
     Exit code 4: all went well, but there is no key.
     """
     from bellweave.distill.params import Distillation
@@ -56,14 +62,15 @@ def distil(
     )
     entropies = (SystemEntropy(), SystemEntropy()) if seed is None else seeded(seed)
     if alice and bob and not (listen or connect):
-        both = distil_files((alice, bob), (recipes[0], recipes[1]), entropies, quiet=as_json)
+        pools = _admitted(authentication, "alice"), _admitted(authentication, "bob")
+        both = distil_files((alice, bob), (recipes[0], recipes[1]), entropies, quiet=as_json, keys=pools)
         show_both(both, out, as_json=as_json)
         parties: tuple[Party, ...] = both
     elif alice and listen and not (bob or connect):
-        parties = (_one("alice", alice, recipes[0], entropies[0], listen),)
+        parties = (_one("alice", alice, recipes[0], entropies[0], listen, _admitted(authentication, "alice")),)
         _show_one(parties[0], as_json=as_json)
     elif bob and connect and not (alice or listen):
-        parties = (_one("bob", bob, recipes[1], entropies[1], connect),)
+        parties = (_one("bob", bob, recipes[1], entropies[1], connect, _admitted(authentication, "bob")),)
         _show_one(parties[0], as_json=as_json)
     else:
         raise ScenarioError("give --alice and --bob, or --alice and --listen, or --bob and --connect")
@@ -73,8 +80,26 @@ def distil(
         raise typer.Exit(4)
 
 
+def _admitted(directory: Path | None, role: "Role") -> "AuthenticationKeys | None":
+    """Return one end's authentication keys, allowed to spend on one session; None where there are none."""
+    if directory is None:
+        return None
+    from datetime import UTC, datetime
+
+    from bellweave.edge.authentication_file import open_keys
+
+    keys = open_keys(directory, role)
+    keys.admit(datetime.now(UTC).timestamp())
+    return keys
+
+
 def distil_files(
-    files: tuple[Path, Path], recipes: "tuple[Recipe, Recipe]", entropies: "tuple[Entropy, Entropy]", *, quiet: bool
+    files: tuple[Path, Path],
+    recipes: "tuple[Recipe, Recipe]",
+    entropies: "tuple[Entropy, Entropy]",
+    *,
+    quiet: bool,
+    keys: "tuple[AuthenticationKeys | None, AuthenticationKeys | None]" = (None, None),
 ) -> "Both":
     """Run both parties in this process, each with its own file."""
     from rich.console import Console
@@ -85,7 +110,7 @@ def distil_files(
     console = Console(stderr=True, quiet=quiet)
     with console.status("reading the recordings") as status:
         recordings = (open_recording(files[0], recipes[0]), open_recording(files[1], recipes[1]))
-        return run(recordings, recipes, entropies, status.update)
+        return run(recordings, recipes, entropies, status.update, keys)
 
 
 def show_both(both: "Both", out: Path | None, *, as_json: bool) -> None:
@@ -116,7 +141,9 @@ def show_both(both: "Both", out: Path | None, *, as_json: bool) -> None:
             typer.echo(f"findings.json, report.json, figures {names} (and .svg) in {out}")
 
 
-def _one(role: "Role", file: Path, recipe: "Recipe", entropy: "Entropy", address: str) -> "Party":
+def _one(
+    role: "Role", file: Path, recipe: "Recipe", entropy: "Entropy", address: str, keys: "AuthenticationKeys | None"
+) -> "Party":
     """Run one party against a peer at the other end of a TCP stream."""
     import asyncio
 
@@ -128,7 +155,8 @@ def _one(role: "Role", file: Path, recipe: "Recipe", entropy: "Entropy", address
     recording = open_recording(file, recipe)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> "Party":
-        return await dialogue_tcp.run(party(role, recording, recipe, entropy), reader, writer, CODEC, TIMEOUT_S)
+        mine = party(role, recording, recipe, entropy, keys)
+        return await dialogue_tcp.run(mine, reader, writer, CODEC, TIMEOUT_S)
 
     async def wait_for_bob() -> "Party":
         ended: asyncio.Future[Party] = asyncio.get_running_loop().create_future()

@@ -24,6 +24,26 @@ Estimation = Literal["pooled", "per-basis", "cross-basis"]
 """Which rounds are disclosed to estimate errors, and what they speak for; see :mod:`bellweave.distill.estimation`."""
 
 
+class Authentication(Params, frozen=True, kw_only=True):
+    """How the classical messages of a link are authenticated; the same at both ends.
+
+    Attributes:
+        scheme: ``recycled`` hashes with one secret key and hides each tag with 128 fresh bits; ``one-time`` takes 256
+            fresh bits a tag, for Poly1305. Tags are exchanged once per released block, one each way.
+        reserve_bits: Key that the pool is filled up to from released blocks, before applications get any.
+        failures: Sessions in a row that may spend key and fail; then an operator must look.
+        backoff_s: Pause after the first such session; it doubles with every further one.
+        hash_key_slots: Blocks after which the recycled hash key is replaced. It wears out, slowly: for what an enemy
+            may learn of a key from pads that are not perfect see Abidin and Larsson, arXiv:1109.5168.
+    """
+
+    scheme: Literal["recycled", "one-time"] = "recycled"
+    reserve_bits: Annotated[int, msgspec.Meta(ge=0, multiple_of=8)] = 4096
+    failures: Annotated[int, msgspec.Meta(ge=1, le=64)] = 7
+    backoff_s: NonNegative = 1.0
+    hash_key_slots: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
+
+
 class Distillation(Params, frozen=True, kw_only=True):
     """How sifted bits become key.
 
@@ -47,6 +67,8 @@ class Distillation(Params, frozen=True, kw_only=True):
             ``cross-basis``: a random sample of both, each basis proven by the errors of the other, for uneven ones.
         accumulate_blocks: Blocks whose rounds are held, with nothing but times announced, until the last photon was
             detected, and are then distilled as one.
+        authentication: How the classical messages are authenticated, one pair of tags for each distilled block; absent:
+            both ends compare digests, which proves nothing against an enemy in the middle.
     """
 
     sample_fraction: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.25
@@ -60,23 +82,4 @@ class Distillation(Params, frozen=True, kw_only=True):
     epsilon: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 1e-10
     estimation: Estimation = "pooled"
     accumulate_blocks: PositiveInt = 1
-
-
-class Authentication(Params, frozen=True, kw_only=True):
-    """How the classical messages of a link are authenticated; the same at both ends.
-
-    Attributes:
-        scheme: ``recycled`` hashes with one secret key and hides each tag with 128 fresh bits; ``one-time`` takes 256
-            fresh bits a tag, for Poly1305. Tags are exchanged once per released block, one each way.
-        reserve_bits: Key that the pool is filled up to from released blocks, before applications get any.
-        failures: Sessions in a row that may spend key and fail; then an operator must look.
-        backoff_s: Pause after the first such session; it doubles with every further one.
-        hash_key_slots: Blocks after which the recycled hash key is replaced. It wears out, slowly: for what an enemy
-            may learn of a key from pads that are not perfect see Abidin and Larsson, arXiv:1109.5168.
-    """
-
-    scheme: Literal["recycled", "one-time"] = "recycled"
-    reserve_bits: Annotated[int, msgspec.Meta(ge=0, multiple_of=8)] = 4096
-    failures: Annotated[int, msgspec.Meta(ge=1, le=64)] = 7
-    backoff_s: NonNegative = 1.0
-    hash_key_slots: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
+    authentication: Authentication | None = None

@@ -52,11 +52,18 @@ def waterfall(blocks: Sequence[BlockRecord], title: str, out: Path) -> list[Path
         name: quantity_mean(blocks, name) for name in ("sifted_bits", "sample_bits", "disclosed_bits", "removed_bits")
     }
     steps = [("sifted", _mean(sums["sifted_bits"]), BLUE), ("sample for\nQBER", -_mean(sums["sample_bits"]), VERMILION)]
-    kinds = (("top", "block\nparities"), ("bisection", "bisection\nparities"), ("tag", "verification\ntag"))
+    kinds = (
+        ("top", "block\nparities"),
+        ("bisection", "bisection\nparities"),
+        ("check", "check\nparities"),
+        ("repair", "repairs"),
+        ("tag", "verification\ntag"),
+    )
     for kind, label in kinds:
         steps.append((label, -_average([getattr(block.ledger, kind) for block in blocks]), PURPLE))
     steps += [
         ("privacy\namplification", -_mean(sums["removed_bits"]), GREEN),
+        ("authenti-\ncation", -_mean(quantity_mean(blocks, "authentication_bits")), SKY),
         ("rejected\nblocks", -_mean(quantity_mean(blocks, "rejected_bits")), GREY),
         ("final key", _mean(quantity_mean(blocks, "final_bits")), ORANGE),
     ]

@@ -45,6 +45,7 @@ QUANTITIES: dict[str, tuple[str, Callable[[BlockRecord], float | None]]] = {
     "qber": ("", lambda block: block.estimate.qber),
     "disclosed_bits": ("bit", lambda block: block.ledger.disclosed),
     "removed_bits": ("bit", lambda block: block.ledger.removed),
+    "authentication_bits": ("bit", lambda block: block.ledger.authentication),
     "final_bits": ("bit", lambda block: block.ledger.final),
     "rejected_bits": ("bit", lambda block: block.ledger.rejected),
     "rate_bps": ("bit/s", lambda block: block.ledger.final / (block.end_s - block.start_s)),

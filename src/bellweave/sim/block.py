@@ -14,8 +14,10 @@ from numpy.random import Generator
 from bellweave import rng
 from bellweave.blocks import Detections, Role, Rounds, SecretBlock
 from bellweave.dialogue import Codec, Dialogue
-from bellweave.distill import session
+from bellweave.distill import gf128, session
 from bellweave.distill.accumulation import Accumulator, joined_context, joined_rounds
+from bellweave.distill.authentication import Transcript
+from bellweave.distill.authentication_keys import AuthenticationKeys
 from bellweave.distill.messages import KINDS as DISTILL_KINDS
 from bellweave.distill.session import Context, Outcome
 from bellweave.errors import ProtocolError
@@ -27,6 +29,9 @@ from bellweave.results.records import BlockRecord
 from bellweave.scenario.schema import Scenario
 from bellweave.sim import recorded
 from bellweave.sim.classical import converse
+
+LEAST_POOL_BYTES = 64
+"""One pair of tags of either scheme."""
 
 CODEC = Codec(*PHOTONICS_KINDS, *DISTILL_KINDS)
 """Everything that two nodes of a link say to each other."""
@@ -70,8 +75,8 @@ def distil_block(scenario: Scenario, optical: OpticalLink, block: int) -> Distil
         matched = [link.coincidences(optical, seed, block + each) for each in range(len(contexts))]
         rounds = joined_rounds([each for each, _ in matched]), joined_rounds([each for _, each in matched])
         alice, bob = converse(
-            session.alice(rounds[0], scenario.distill, context, _entropy(scenario, context, "alice")),
-            session.bob(rounds[1], scenario.distill, context, _entropy(scenario, context, "bob")),
+            _distilled("alice", rounds[0], scenario, context, _keys(scenario, context, "alice"), None),
+            _distilled("bob", rounds[1], scenario, context, _keys(scenario, context, "bob"), None),
             CODEC,
         )
     if alice.block is not None and (bob.block is None or not alice.block.agrees_with(bob.block)):
@@ -133,13 +138,15 @@ def _alice_from_tags(
 ) -> Dialogue[Ended]:
     """Alice's way from her own time tags to a secret block."""
     held, sacrificed = Accumulator(len(contexts)), 0
+    keys = _keys(scenario, joined_context(contexts), "alice")
+    transcript = keys.transcript() if keys else None
     for each, context in zip(seen, contexts, strict=True):
-        rounds, disclosed = yield from _alice_rounds(each, scenario, optical, context)
+        matching = _alice_rounds(each, scenario, optical, context)
+        rounds, disclosed = yield from (transcript.watch(matching) if transcript else matching)
         held.hold(context, rounds)
         sacrificed += disclosed
     whole, joined = held.take()
-    entropy = _entropy(scenario, whole, "alice")
-    return (yield from session.alice(joined, scenario.distill, whole, entropy)), sacrificed
+    return (yield from _distilled("alice", joined, scenario, whole, keys, transcript)), sacrificed
 
 
 def _bob_from_tags(
@@ -147,13 +154,44 @@ def _bob_from_tags(
 ) -> Dialogue[Ended]:
     """Bob's way from his own time tags to a secret block."""
     held, sacrificed = Accumulator(len(contexts)), 0
+    keys = _keys(scenario, joined_context(contexts), "bob")
+    transcript = keys.transcript() if keys else None
     for each, context in zip(seen, contexts, strict=True):
-        rounds, disclosed = yield from _bob_rounds(each, scenario, optical, context)
+        matching = _bob_rounds(each, scenario, optical, context)
+        rounds, disclosed = yield from (transcript.watch(matching) if transcript else matching)
         held.hold(context, rounds)
         sacrificed += disclosed
     whole, joined = held.take()
-    entropy = _entropy(scenario, whole, "bob")
-    return (yield from session.bob(joined, scenario.distill, whole, entropy)), sacrificed
+    return (yield from _distilled("bob", joined, scenario, whole, keys, transcript)), sacrificed
+
+
+def _distilled(
+    role: Role,
+    rounds: Rounds,
+    scenario: Scenario,
+    context: Context,
+    keys: AuthenticationKeys | None,
+    transcript: Transcript | None,
+) -> Dialogue[Outcome]:
+    """One role's session; ``transcript`` has what crossed before."""
+    distil = session.alice if role == "alice" else session.bob
+    entropy = _entropy(scenario, context, role)
+    return distil(rounds, scenario.distill, context, entropy, keys=keys, transcript=transcript)
+
+
+def _keys(scenario: Scenario, context: Context, role: Role) -> AuthenticationKeys | None:
+    """Return one end's pool, full as a link's is that has run for long: every session pays back what it spends.
+
+    Both ends draw it from one named stream, and each session has its own, so that blocks do not depend on each other.
+    """
+    params = scenario.distill.authentication
+    if params is None:
+        return None
+    length = gf128.KEY_BYTES + max(params.reserve_bits // 8, LEAST_POOL_BYTES)
+    secret = _stream(scenario, context, "authentication").bytes(length)
+    keys = AuthenticationKeys.started(role, secret, params)
+    keys.admit(context.start_s)
+    return keys
 
 
 def _alice_rounds(seen: Detections, scenario: Scenario, optical: OpticalLink, context: Context) -> Dialogue[Matched]:

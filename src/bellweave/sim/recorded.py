@@ -18,6 +18,7 @@ from bellweave.blocks import Detections, Role
 from bellweave.dialogue import Codec, Dialogue
 from bellweave.distill import session
 from bellweave.distill.accounting import evenly_spread
+from bellweave.distill.authentication_keys import AuthenticationKeys
 from bellweave.distill.messages import KINDS as DISTILL_KINDS
 from bellweave.distill.params import Distillation, Mint
 from bellweave.distill.session import Context, Outcome
@@ -148,8 +149,17 @@ def open_recording(path: str | Path, recipe: Recipe) -> Recording:
     return Recording(str(path), tag_files.read(path, tick_ps=recipe.tick_ps), first, roles)
 
 
-def party(role: Role, recording: Recording, recipe: Recipe, entropy: Entropy) -> Dialogue[Party]:
+def party(
+    role: Role, recording: Recording, recipe: Recipe, entropy: Entropy, keys: AuthenticationKeys | None = None
+) -> Dialogue[Party]:
     """One party's whole role, which sees only its own recording; run it with any driver and :data:`CODEC`.
+
+    Args:
+        role: Whose.
+        recording: Its file.
+        recipe: How.
+        entropy: Its source of random bytes.
+        keys: Its authentication keys, which have admitted this session; the tags then cover all that crosses.
 
     Raises:
         NoPeakError: The recordings do not correlate.
@@ -157,16 +167,16 @@ def party(role: Role, recording: Recording, recipe: Recipe, entropy: Entropy) ->
         ProtocolError: The peer or the line broke the protocol.
     """
     clean, found = echoes.remove(recording.seen)
-    calibrated = yield from _calibrate(role, clean, recording.roles, recipe)
+    transcript = keys.transcript() if keys else None
+    calibrating = _calibrate(role, clean, recording.roles, recipe)
+    calibrated = yield from (transcript.watch(calibrating) if transcript else calibrating)
     clicks = _clicks(clean, calibrated, entropy)
     params = _with_threshold(recipe.distillation, calibrated)
     block = context(recipe, calibrated)
-    if role == "alice":
-        rounds = yield from coincidence.alice(clicks, calibrated.window_ps)
-        outcome = yield from session.alice(rounds, params, block, entropy)
-    else:
-        rounds = yield from coincidence.bob(clicks)
-        outcome = yield from session.bob(rounds, params, block, entropy)
+    matching = coincidence.alice(clicks, calibrated.window_ps) if role == "alice" else coincidence.bob(clicks)
+    rounds = yield from (transcript.watch(matching) if transcript else matching)
+    run = session.alice if role == "alice" else session.bob
+    outcome = yield from run(rounds, params, block, entropy, keys=keys, transcript=transcript)
     chose = recipe.window_ps is None
     return Party(role, recording, found, calibrated, chose, len(clicks), len(rounds), params, outcome)
 
@@ -176,6 +186,7 @@ def distil(
     recipes: tuple[Recipe, Recipe],
     entropies: tuple[Entropy, Entropy],
     progress: Callable[[str], None] = lambda _: None,
+    keys: tuple[AuthenticationKeys | None, AuthenticationKeys | None] = (None, None),
 ) -> Both:
     """Run both parties in memory, each with its own recording only.
 
@@ -184,13 +195,14 @@ def distil(
         recipes: Alice's and Bob's.
         entropies: Alice's and Bob's; :func:`seeded`, or the system's in earnest.
         progress: Is told what is going on.
+        keys: Alice's and Bob's authentication keys, which have admitted this session; None: none.
 
     Raises:
         BellweaveError: As :func:`party`.
     """
     progress("calibrating, matching and distilling")
     roles: tuple[Role, Role] = ("alice", "bob")
-    alice, bob = (party(*each) for each in zip(roles, recordings, recipes, entropies, strict=True))
+    alice, bob = (party(*each) for each in zip(roles, recordings, recipes, entropies, keys, strict=True))
     return Both(*converse(alice, bob, CODEC))
 
 
