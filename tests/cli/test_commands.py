@@ -1,11 +1,15 @@
 """The command line, as a user types it."""
 
 import json
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from bellweave.edge import tag_files
+from bellweave.testing.messy_tags import Messy, record
 
 
 def bellweave(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -92,3 +96,29 @@ def test_an_unwritable_directory_is_said(tmp_path: Path) -> None:
 
     assert refused.returncode == 2
     assert "can't write results" in refused.stderr
+
+
+def test_recordings_are_distilled_to_equal_keys_and_pay_for_authentication(tmp_path: Path) -> None:
+    for name, seen in zip(("alice", "bob"), record(Messy(offset_ps=40_000_000)), strict=True):
+        tag_files.write(tmp_path / f"{name}.csv.gz", seen)
+    pools = tmp_path / "link"
+    pools.mkdir()
+    (pools / "start.key").write_bytes(secrets.token_bytes(64))
+    (pools / "start.key").chmod(0o600)
+
+    done = bellweave(
+        *("distil", "--alice", "alice.csv.gz", "--bob", "bob.csv.gz", "--keys", "keys", "--authentication", "link"),
+        *("--out", "out", "--json"),
+        cwd=tmp_path,
+    )
+
+    assert done.returncode == 0, done.stderr
+    rows = {row["quantity"]: row["mean"] for row in json.loads(done.stdout)["rows"] if row["accounting"] is None}
+    assert (
+        rows["authentication_bits"] == 384
+    )  # of the 512 - 128 bits of pads 256 were spent; then the pool is filled to 512
+    alice, bob = (json.loads((tmp_path / "keys" / f"{name}.json").read_text()) for name in ("alice", "bob"))
+    assert alice["bits"] == bob["bits"]
+    assert alice["bit_count"] == rows["final_bits"] > 0
+    assert (tmp_path / "keys" / "alice.json").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "out" / "correlation-peaks.png").exists()
