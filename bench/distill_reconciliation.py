@@ -11,6 +11,7 @@ import asyncio
 import json
 import math
 import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -150,7 +151,9 @@ def dialogue_mbps(count: int, qber: float) -> float:
 
 
 def _party(who: str, count: int, qber: float, port: Any, result: Any) -> None:
-    """Run one party in a process of its own; Bob listens."""
+    """Run one party in a process and on a core of its own, where there are two; Bob listens."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[0] if who == "bob" else cores[-1]})
 
     async def bob() -> None:
         done = asyncio.Event()
