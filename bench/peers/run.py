@@ -12,22 +12,26 @@
 import argparse
 import json
 import math
-import os
-import shutil
 import statistics
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-ENVIRONMENTS = HERE / ".envs"
-NUMPY = "numpy==2.4.6"
-INSTALL_LIMIT_S = 900
-RUN_LIMIT_S = 1800
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from peers.environments import (
+    NUMPY,
+    ROOT,
+    RUN_LIMIT_S,
+    NotMeasuredError,
+    environment,
+    our_python,
+    pin,
+    run,
+    say,
+)
+
 SIGMAS = 5.0
 
 SIGMA_RAD = math.pi / (6.0 * math.sqrt(2.0))
@@ -163,10 +167,6 @@ class Row:
         return self.pairs / self.block_s
 
 
-class NotMeasuredError(Exception):
-    """A tool can not be installed or run; the message is the reason."""
-
-
 def main() -> int:
     arguments = _arguments()
     block = BLOCK | {"pairs": arguments.pairs}
@@ -206,12 +206,12 @@ def _arguments() -> argparse.Namespace:
 
 
 def _peer_row(peer: Peer, block: Mapping[str, Any]) -> Row:
-    python = _environment(peer)
+    python = environment(peer.environment or peer.name, peer.title, peer.pins, peer.python)
     results = []
-    for run in range(peer.runs):
-        _say(f"{peer.title}: block {run + 1} of {peer.runs}")
-        own = {**block, **peer.options, "seed": block["seed"] + 10 * run}
-        results.append(_run([*_pin(), str(python), peer.script, json.dumps(own)], RUN_LIMIT_S))
+    for number in range(peer.runs):
+        say(f"{peer.title}: block {number + 1} of {peer.runs}")
+        own = {**block, **peer.options, "seed": block["seed"] + 10 * number}
+        results.append(run([*pin(), str(python), peer.script, json.dumps(own)], RUN_LIMIT_S))
     result = {
         "pairs": statistics.median(result["pairs"] for result in results),
         "blocks": peer.runs,
@@ -223,10 +223,10 @@ def _peer_row(peer: Peer, block: Mapping[str, Any]) -> Row:
 
 
 def _our_rows(block: Mapping[str, Any]) -> dict[str, Row]:
-    _say(f"Bellweave: {block['blocks']} blocks a level")
-    python = ROOT / ".venv" / "bin" / "python"
-    command = [str(python) if python.exists() else sys.executable, "bellweave_block.py", json.dumps(block)]
-    results = _run([*_pin(), *command], RUN_LIMIT_S, PYTHONPATH=str(ROOT / "src"))
+    say(f"Bellweave: {block['blocks']} blocks a level")
+    results = run(
+        [*pin(), our_python(), "bellweave_block.py", json.dumps(block)], RUN_LIMIT_S, PYTHONPATH=str(ROOT / "src")
+    )
     return {
         level: _row(level, f"Bellweave, {level.replace('_', ' ')}", does, results[level], block, 0.5, block["qber"])
         for level, does in LEVELS.items()
@@ -247,109 +247,6 @@ def _row(
         faults.append(f"QBER {errors / sifted:.2%} instead of {qber:.2%}")
     measured = (result["pairs"], result["cpu_s"], sifted / blocks, errors / sifted if sifted else math.nan)
     return Row(name, title, does, *measured, "; ".join(faults))
-
-
-def _run(command: list[str], limit_s: float, **environment: str) -> Any:
-    """Return what the command prints as JSON.
-
-    Raises:
-        NotMeasuredError: It fails, takes too long, or prints something else.
-    """
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    try:
-        done = subprocess.run(
-            command,
-            cwd=HERE,
-            env=clean | threads | environment,
-            timeout=limit_s,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return json.loads(done.stdout.strip().splitlines()[-1])
-    except subprocess.CalledProcessError as error:
-        raise NotMeasuredError(_reason(error.stderr)) from None
-    except subprocess.TimeoutExpired:
-        raise NotMeasuredError(f"not finished after {limit_s:.0f} s") from None
-    except (IndexError, json.JSONDecodeError):
-        raise NotMeasuredError("printed no result") from None
-
-
-def _reason(stderr: str) -> str:
-    """Return the line of an error output that says what went wrong."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("ERROR")]
-    return (told or lines or ["failed without a word"])[-1]
-
-
-def _pin() -> list[str]:
-    """Return the command that keeps another one on a single core, where there is such a command."""
-    taskset = shutil.which("taskset")
-    return [taskset, "-c", str(max(os.sched_getaffinity(0)))] if taskset else []
-
-
-def _say(words: str) -> None:
-    print(f"# {words}", file=sys.stderr, flush=True)
-
-
-# ---- environments
-
-
-def _environment(peer: Peer) -> Path:
-    """Return the Python of the peer's environment, which is made if it is not there as pinned.
-
-    Raises:
-        NotMeasuredError: No suitable Python, or pip fails.
-    """
-    place = ENVIRONMENTS / (peer.environment or peer.name)
-    python, ready, pins = place / "bin" / "python", place / "pins.txt", "\n".join(peer.pins)
-    if ready.exists() and ready.read_text() == pins:
-        return python
-    base = _python(peer.python)
-    _say(f"{peer.title}: installing")
-    shutil.rmtree(place, ignore_errors=True)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *peer.pins]
-    for command in ([base, "-m", "venv", str(place)], pip):
-        try:
-            subprocess.run(command, timeout=INSTALL_LIMIT_S, capture_output=True, text=True, check=True)
-        except subprocess.CalledProcessError as error:
-            raise NotMeasuredError("not installed: " + _reason(error.stderr or error.stdout)) from None
-        except subprocess.TimeoutExpired:
-            raise NotMeasuredError(f"not installed after {INSTALL_LIMIT_S} s") from None
-    ready.write_text(pins)
-    return python
-
-
-def _python(oldest: tuple[int, int]) -> str:
-    """Return a Python of this machine that is new enough: the running one, else the first found.
-
-    Raises:
-        NotMeasuredError: There is none.
-    """
-    if sys.version_info[:2] >= oldest:
-        return sys.executable
-    for candidate in _pythons():
-        asked = [candidate, "-c", "import ensurepip, sys, venv; print(*sys.version_info[:2])"]
-        try:
-            told = subprocess.run(asked, timeout=30, capture_output=True, text=True, check=True).stdout.split()
-        except (OSError, subprocess.SubprocessError):
-            continue
-        if (int(told[0]), int(told[1])) >= oldest:
-            return candidate
-    raise NotMeasuredError(f"needs Python {oldest[0]}.{oldest[1]} or newer, there is none on this machine")
-
-
-def _pythons() -> Iterator[str]:
-    """Yield Pythons on the search path and those that pyenv and uv keep."""
-    for minor in range(12, 16):
-        found = shutil.which(f"python3.{minor}")
-        if found:
-            yield found
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or Path.home() / ".local" / "share" / "uv" / "python")
-    for root in (pyenv, uv):
-        yield from sorted(map(str, root.glob("*/bin/python3.1[2-5]")))
 
 
 # ---- telling
