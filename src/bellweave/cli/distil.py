@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from bellweave.rng import Entropy
     from bellweave.sim.recorded import Both, Party, Recipe
 
+RESERVE_BITS = 512
+"""What a pool is filled up to from distilled key: two sessions. A recording is one block, and may be short."""
+
 Detections = typer.Option(metavar="FILE", help="Recorded detections: NPZ, Parquet or CSV, gzip or not.")
 Channels = typer.Option(metavar="MAP", help="What each channel measures, such as 0=H,1=V,2=D,3=A; found if absent.")
 
@@ -86,9 +89,10 @@ def _admitted(directory: Path | None, role: "Role") -> "AuthenticationKeys | Non
         return None
     from datetime import UTC, datetime
 
+    from bellweave.distill.params import Authentication
     from bellweave.edge.authentication_file import open_keys
 
-    keys = open_keys(directory, role)
+    keys = open_keys(directory, role, Authentication(reserve_bits=RESERVE_BITS))
     keys.admit(datetime.now(UTC).timestamp())
     return keys
 
