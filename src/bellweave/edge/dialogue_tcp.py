@@ -52,12 +52,13 @@ async def run(
     """
     incoming: Message | None = None
     peer_has_ended = False
-    vigil = _Vigil(asyncio.get_running_loop())
+    vigil = _Vigil(reader, timeout_s)
     try:
         while True:
             outgoing = dialogue.send(incoming)
             if outgoing is None:
-                await _drain(writer)
+                if writer.transport.get_write_buffer_size():
+                    await _drain(writer)
                 with vigil:
                     incoming = await _receive(reader, codec, timeout_s)
                 peer_has_ended |= isinstance(incoming, Closed)
@@ -78,43 +79,64 @@ async def run(
         await _drain(writer)
         raise
     finally:
+        vigil.end()
         dialogue.close()
 
 
 class _Vigil:
-    """Keeps the event loop awake inside the ``with``, as long as it pays: a loop with something to run polls its lines.
+    """Watches over the waits of one conversation, each inside a ``with``.
 
-    A wait that ends within :data:`_VIGIL_S` pays. After one that does not, one wait is left to sleep, then 3, 7, 15.
+    It ends a wait in which nothing came for ``timeout_s``: the reader raises ``TimeoutError``, for good. One timer does
+    for all waits: when it rings, it finds out since when the role has been waiting.
+
+    And it keeps the event loop awake, as long as it pays: a loop with something to run polls its lines. A wait that
+    ends within :data:`_VIGIL_S` pays. After one that does not, one wait is left to sleep, then 3, 7, 15.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._until_s = 0.0
-        self._ticking = False
+    def __init__(self, reader: asyncio.StreamReader, timeout_s: float) -> None:
+        self._reader = reader
+        self._timeout_s = timeout_s
+        self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
+        self._since_s: float | None = None
+        self._alarm = self._loop.call_later(timeout_s, self._ring)
+        self._awake = self._ticking = False
         self._asleep = self._left_asleep = 0
 
     def __enter__(self) -> None:
-        if self._left_asleep:
+        self._since_s = self._now()
+        self._awake = not self._left_asleep
+        if not self._awake:
             self._left_asleep -= 1
-            return
-        self._until_s = self._loop.time() + _VIGIL_S
-        if not self._ticking:
+        elif not self._ticking:
             self._ticking = True
             self._loop.call_soon(self._tick)
 
     def __exit__(self, *_: object) -> None:
-        if self._until_s:
-            if self._loop.time() > self._until_s:
+        if self._awake and self._since_s is not None:
+            if self._now() - self._since_s > _VIGIL_S:
                 self._asleep = self._left_asleep = min(2 * self._asleep + 1, _MAX_WAITS_ASLEEP)
             else:
                 self._asleep = 0
-            self._until_s = 0.0
+        self._since_s = None
+
+    def end(self) -> None:
+        """Let the timer go."""
+        self._alarm.cancel()
 
     def _tick(self) -> None:
-        if self._loop.time() < self._until_s:
+        if self._awake and self._since_s is not None and self._now() - self._since_s < _VIGIL_S:
             self._loop.call_soon(self._tick)
         else:
             self._ticking = False
+
+    def _ring(self) -> None:
+        now_s = self._now()
+        since_s = now_s if self._since_s is None else self._since_s
+        if now_s < since_s + self._timeout_s:
+            self._alarm = self._loop.call_at(since_s + self._timeout_s, self._ring)
+        else:
+            self._reader.set_exception(TimeoutError())
 
 
 async def connect(
@@ -174,8 +196,7 @@ async def _drain(writer: asyncio.StreamWriter) -> None:
 async def _receive(reader: asyncio.StreamReader, codec: Codec, timeout_s: float) -> Message:
     """Return the next message, or what the role gets to know instead of one."""
     try:
-        async with asyncio.timeout(timeout_s):
-            data = await _read_frame(reader)
+        data = await _read_frame(reader)
     except TimeoutError:
         return Damaged(problem=f"nothing came for {timeout_s} s")
     except (asyncio.IncompleteReadError, OSError) as error:

@@ -6,6 +6,8 @@ hands them over, also when the conversation breaks off: call it in a ``finally``
 
 import math
 
+import numpy as np
+
 from bellweave.blocks import Bytes
 from bellweave.dialogue import Dialogue, refuse, reject
 from bellweave.distill.ledger import Book, Corrections, per_basis
@@ -35,7 +37,7 @@ class Batch:
         self.frames = len(frames)
         self._book = book
         self._left = book.ledger.left
-        self._counts = [0] * layout.KINDS
+        self._counts: layout.Ints = np.zeros(layout.KINDS, np.int64)
         self._tag = 0
         self._rounds = 0
         self._searched: int | None = None
@@ -46,9 +48,9 @@ class Batch:
         Raises:
             BlockRejected: They would disclose more than is left of the block.
         """
-        asked = self.engine.counts.tolist()
-        yield from self._spend(sum(asked) - asked[layout.IS_VERDICT])
-        self._counts = [old + new for old, new in zip(self._counts, asked, strict=True)]
+        asked = self.engine.counts
+        yield from self._spend(self.engine.asked - int(asked[layout.IS_VERDICT]))
+        self._counts += asked
 
     def count_tags(self, length: int) -> Dialogue[None]:
         """Count a tag of so many bits a frame; Bob answers each with one bit."""
@@ -82,13 +84,13 @@ class Batch:
         errors_z, errors_x = per_basis(basis[: wrong.size][wrong.astype(bool)])
         residual = 0 if self._searched is None else self.engine.flips - self._searched
         repairs = self.engine.repairs
-        top, bisection, check, repair, _ = self._counts
+        top, bisection, check, repair, _ = counts = self._counts.tolist()
         self._book.add(top=top, bisection=bisection, check=check, repair=repair, tag=self._tag)
         self._book.corrections += Corrections(
             errors_z=errors_z,
             errors_x=errors_x,
             parity_rounds=self._rounds,
-            answered=sum(self._counts),
+            answered=sum(counts),
             frames=self.frames,
             frames_repaired=int((repairs > 0).sum()),
             repairs=int(repairs.sum()),
