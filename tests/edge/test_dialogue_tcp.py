@@ -152,6 +152,49 @@ def test_silence_is_a_protocol_error_after_the_timeout() -> None:
     assert "nothing came for 0.05 s" in str(end)
 
 
+def test_silence_counts_from_the_beginning_of_a_wait() -> None:
+    """Three slow answers take longer than the timeout together, none alone; then nothing comes."""
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(3):
+            await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
+            await asyncio.sleep(0.12)
+            data = encode(Word(text="late"))
+            writer.write(len(data).to_bytes(4, "big") + data)
+        await reader.read()
+
+    heard = []
+
+    def patient() -> Dialogue[None]:
+        while True:
+            yield Word(text="well?")
+            heard.append((yield from receive(Word)).text)
+
+    end = against(patient(), slow, timeout_s=0.3)
+
+    assert heard == ["late"] * 3
+    assert "nothing came for 0.3 s" in str(end)
+
+
+def test_a_wait_keeps_its_loop_awake_only_while_the_peer_is_quick() -> None:
+    async def awake() -> list[bool]:
+        reader = asyncio.StreamReader()
+        vigil = dialogue_tcp._Vigil(reader, 60.0)
+        kept = []
+        for slow in [True] * 6 + [False] * 14:
+            with vigil:
+                kept.append(vigil._awake)
+                if slow:
+                    await asyncio.sleep(2 * dialogue_tcp._VIGIL_S)
+        vigil.end()
+        return kept
+
+    kept = asyncio.run(awake())
+
+    assert kept[:6] == [True, False, True, False, False, False]
+    assert kept[6]
+
+
 def test_a_frame_longer_than_the_limit_is_not_read() -> None:
     async def huge(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write((dialogue_tcp.MAX_FRAME_BYTES + 1).to_bytes(4, "big"))
