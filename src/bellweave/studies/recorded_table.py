@@ -32,7 +32,7 @@ def report(both: Both, findings: Findings) -> Report:
             "disclosed_bits", ledger.disclosed, _shannon(ledger.disclosed - ledger.tag, key_bits, corrections.errors)
         ),
         _count("removed_bits", ledger.removed),
-        _count("authentication_bits", ledger.authentication, "to the pool, which is filled before applications get any"),
+        _count("authentication_bits", ledger.authentication, "to the pool, which is filled first"),
         _count("final_bits", ledger.final, outcome.rejection or f"minted by `{_mint(both)}`"),
     ]
     notes = {"provable": _provable_note(both)}
