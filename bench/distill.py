@@ -1,8 +1,9 @@
 """Distillation: whole blocks here, reconciliation and hashing in files of their own; one object holds all rows.
 
 Blocks of the data-centre paper: 2441 sifted bits at 6.4 % (P2P), 1224 at 5.8 % (DC). CPU time (`time.process_time`) is
-the median over many blocks, both parties in memory; pin it to one core with `taskset -c 1`. "authenticated" adds tags,
-and the pool of keys that pays for them.
+the median over many blocks, both parties in memory. "authenticated" adds tags, and the pool of keys that pays for them;
+"paper_dc" reconciles as the paper does, the others by the default. Leave it both cores: only the rows over TCP use two,
+each party on one.
 
     python bench/distill.py            a table
     python bench/distill.py --json     one object {measure: {value, unit, target}}
@@ -21,6 +22,7 @@ from bellweave import rng
 from bellweave.dialogue import Dialogue
 from bellweave.distill import session
 from bellweave.distill.authentication_keys import AuthenticationKeys
+from bellweave.distill.params import Distillation, Reconciliation
 from bellweave.sim.classical import converse
 from bellweave.testing.pairs import DISTILLATION, Block, correlated_rounds
 
@@ -43,11 +45,13 @@ def roles(block: Block, keys: Keys | None) -> tuple[Dialogue[session.Outcome], D
     )
 
 
-def distillation_ms(sifted: int, qber: float, blocks: int, keys: Keys | None = None) -> float:
+def distillation_ms(
+    sifted: int, qber: float, blocks: int, keys: Keys | None = None, *, reconciliation: Reconciliation = "low-latency"
+) -> float:
     """Return the median CPU time of a block, both parties."""
     times = []
     for seed in range(blocks + 1):
-        both = roles(Block(seed, sifted, qber), keys)
+        both = roles(Block(seed, sifted, qber, Distillation(reconciliation=reconciliation)), keys)
         start_s = time.process_time()
         alice, bob = converse(*both, DISTILLATION)
         if seed:  # the first one loads compiled code
@@ -66,6 +70,8 @@ def measure(*, quick: bool = False) -> Measures:
         "p2p_distillation_cpu": distillation_ms(2441, 0.064, blocks),
         "p2p_distillation_authenticated_cpu": distillation_ms(2441, 0.064, blocks, keys),
         "dc_distillation_cpu": distillation_ms(1224, 0.058, blocks),
+        "p2p_distillation_paper_dc_cpu": distillation_ms(2441, 0.064, blocks, reconciliation="paper-dc"),
+        "dc_distillation_paper_dc_cpu": distillation_ms(1224, 0.058, blocks, reconciliation="paper-dc"),
     }
     rows: Measures = {name: {"value": value, "unit": "ms/block", "target": 3.0} for name, value in found.items()}
     return rows | distill_hashing.measure(quick=quick) | distill_reconciliation.measure(quick=quick)

@@ -10,8 +10,9 @@ if command -v taskset >/dev/null; then
 fi
 shopt -s nullglob
 for file in bench/[a-z]*.py; do
+  case $file in bench/distill_*) continue ;; esac # rows of bench/distill.py
   echo "# $file" >&2
   on=("${pin[@]}")
-  if [[ $file == bench/reproduction.py ]]; then on=(); fi # its target is for two cores
+  case $file in bench/reproduction.py | bench/distill.py) on=() ;; esac # these have rows for two cores, and pin what needs one
   "${on[@]}" .venv/bin/python "$file" --json
 done
