@@ -2,7 +2,7 @@
 
 Blocks of the data-centre paper: 2441 sifted bits at 6.4 % (P2P), 1224 at 5.8 % (DC). CPU time (`time.process_time`) is
 the median over many blocks, both parties in memory. "authenticated" adds tags, and the pool of keys that pays for them;
-"paper_dc" reconciles as the paper does, the others by the default. Leave it both cores: only the rows over TCP use two,
+"paper_dc" reconciles as the paper does, the others by the default. Give it both cores: only the rows over TCP use two,
 each party on one.
 
     python bench/distill.py            a table
