@@ -22,6 +22,7 @@ Drivers: :mod:`bellweave.sim.classical` (memory, virtual time) and :mod:`bellwea
 """
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import Any, NoReturn, TypeVar
 
@@ -124,7 +125,7 @@ class Codec:
             return Damaged(problem=str(error))
 
 
-class Watch:
+class Watch(ABC):
     """Takes note of every message that a role sends and receives; what of it, its children say.
 
     A message is noted as the length of its encoding, 8 bytes, and the encoding: no two sequences are noted alike.
@@ -144,13 +145,13 @@ class Watch:
             if outgoing is None and incoming is not None and not isinstance(incoming, Closed | Damaged):
                 self.note_received(_framed(incoming))
 
+    @abstractmethod
     def note_sent(self, data: bytes) -> None:
         """Take note of a message that was sent."""
-        raise NotImplementedError
 
+    @abstractmethod
     def note_received(self, data: bytes) -> None:
         """Take note of a message that was received."""
-        raise NotImplementedError
 
 
 class Transcript(Watch):

@@ -66,8 +66,8 @@ def distil_block(scenario: Scenario, optical: OpticalLink, block: int) -> Distil
         seen = [link.tags(optical, seed, block + each) for each in range(len(contexts))]
         singles = (sum(len(hers) for hers, _ in seen), sum(len(his) for _, his in seen))
         (alice, hers), (bob, his) = converse(
-            _alice_from_tags([each for each, _ in seen], scenario, optical, contexts),
-            _bob_from_tags([each for _, each in seen], scenario, optical, contexts),
+            _from_tags("alice", [each for each, _ in seen], scenario, optical, contexts),
+            _from_tags("bob", [each for _, each in seen], scenario, optical, contexts),
             CODEC,
         )
         sacrificed = hers + his
@@ -133,36 +133,21 @@ def _context(scenario: Scenario, optical: OpticalLink, block: int) -> Context:
     )
 
 
-def _alice_from_tags(
-    seen: Sequence[Detections], scenario: Scenario, optical: OpticalLink, contexts: Sequence[Context]
+def _from_tags(
+    role: Role, seen: Sequence[Detections], scenario: Scenario, optical: OpticalLink, contexts: Sequence[Context]
 ) -> Dialogue[Ended]:
-    """Alice's way from her own time tags to a secret block."""
+    """One role's way from its own time tags to a secret block."""
+    own_rounds = _alice_rounds if role == "alice" else _bob_rounds
     held, sacrificed = Accumulator(len(contexts)), 0
-    keys = _keys(scenario, joined_context(contexts), "alice")
+    keys = _keys(scenario, joined_context(contexts), role)
     transcript = keys.transcript() if keys else None
     for each, context in zip(seen, contexts, strict=True):
-        matching = _alice_rounds(each, scenario, optical, context)
+        matching = own_rounds(each, scenario, optical, context)
         rounds, disclosed = yield from (transcript.watch(matching) if transcript else matching)
         held.hold(context, rounds)
         sacrificed += disclosed
     whole, joined = held.take()
-    return (yield from _distilled("alice", joined, scenario, whole, keys, transcript)), sacrificed
-
-
-def _bob_from_tags(
-    seen: Sequence[Detections], scenario: Scenario, optical: OpticalLink, contexts: Sequence[Context]
-) -> Dialogue[Ended]:
-    """Bob's way from his own time tags to a secret block."""
-    held, sacrificed = Accumulator(len(contexts)), 0
-    keys = _keys(scenario, joined_context(contexts), "bob")
-    transcript = keys.transcript() if keys else None
-    for each, context in zip(seen, contexts, strict=True):
-        matching = _bob_rounds(each, scenario, optical, context)
-        rounds, disclosed = yield from (transcript.watch(matching) if transcript else matching)
-        held.hold(context, rounds)
-        sacrificed += disclosed
-    whole, joined = held.take()
-    return (yield from _distilled("bob", joined, scenario, whole, keys, transcript)), sacrificed
+    return (yield from _distilled(role, joined, scenario, whole, keys, transcript)), sacrificed
 
 
 def _distilled(
