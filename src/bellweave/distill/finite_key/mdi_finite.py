@@ -55,13 +55,17 @@ def mean_interval(count: float, failure: float) -> tuple[float, float]:
     return _solve(count, failure, below=True), _solve(count, failure, below=False)
 
 
+HALVINGS = 200
+"""Steps of a bisection; a mean can lie e^-70 below its count, and 80 steps end there."""
+
+
 def _solve(count: float, failure: float, *, below: bool) -> float:
     """Return the mean mu on one side of ``count`` at which count ln(count/mu) - count + mu = ln(1/failure)."""
     wanted = math.log(1.0 / failure)
     if count <= 0.0:
         return 0.0 if below else wanted
     low, high = (0.0, count) if below else (count, count + 2.0 * wanted + 2.0 * math.sqrt(2.0 * count * wanted))
-    for _ in range(80):
+    for _ in range(HALVINGS):
         mean = (low + high) / 2.0
         surprise = count * math.log(count / mean) - count + mean if mean > 0.0 else math.inf
         if (surprise > wanted) == below:
