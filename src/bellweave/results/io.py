@@ -160,19 +160,6 @@ def write_report(directory: Path, report: Report) -> Path:
     return path
 
 
-def read_report(directory: Path) -> Report:
-    """Return the report at the top of a directory.
-
-    Raises:
-        ScenarioError: If there is none.
-    """
-    path = directory / "report.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Report)
-    except (msgspec.MsgspecError, OSError) as error:
-        raise ScenarioError(f"no report can be read: {error}", file=str(path)) from None
-
-
 def _read_lines(path: Path, kind: type[S]) -> tuple[list[S], int]:
     """Return the whole lines of a JSON-lines file, and how many bytes they take."""
     data = path.read_bytes()

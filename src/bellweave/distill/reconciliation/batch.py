@@ -15,13 +15,6 @@ from bellweave.distill.reconciliation import layout
 from bellweave.distill.reconciliation.engine import Engine
 from bellweave.distill.reconciliation.presets import error_rate
 
-TUPKARY_LUETKENHAUS = (
-    "Only Alice's parities count as leakage, though Bob's answers are public too: justified in symmetric models of "
-    "qubits and BBM92 (Tupkary and Luetkenhaus, arXiv:2307.00576)."
-)
-"""The assumption behind ``Ledger.disclosed``: whoever computes a key length from it states it.
-Bob's answers are counted in ``Corrections.answered``."""
-
 
 class Batch:
     """One party's side of frames that advance together.
