@@ -124,7 +124,8 @@ def _require_columns(columns: dict[str, NDArray[Any]], kinds: dict[str, type[np.
 
 
 Role = Literal["alice", "bob"]
-Provenance = Literal["simulated", "recorded", "device"]
+Provenance = Literal["simulated", "recorded", "device", "test"]
+"""``test``: a sandbox made the bits up; they are as little secret as simulated ones."""
 Origin = Literal["direct", "relayed", "expanded"]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Epsilon = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]

@@ -7,7 +7,15 @@ The tree::
     ├── ProtocolError       the peer: a malformed, unexpected or truncated message
     │   └── PeerAborted     the peer gave up and said why
     ├── BlockRejected       honest physics: the block is counted, not a fault
-    └── KeysUnavailable     no key may be spent on authentication now: too little left, or too many failures lately
+    ├── KeysUnavailable     no key may be spent on authentication now: too little left, or too many failures lately
+    └── DeliveryError       a key server can't do what an application or a peer asks of it
+        ├── NotEnoughKey    the pair's pools hold less than that
+        ├── NotMet          there is key, but none that meets the demands on its origin or age
+        ├── UnknownKeys     some of the key ids name no key that waits here: never made, taken, or expired
+        ├── NotEntitled     keys wait under these ids, but not for this caller
+        ├── PeerUnreachable the other KME did not answer in time, or is not in step yet
+        ├── PeerRefused     the other KME answered that it can't
+        └── StoreFailed     the store can't be written or read
 
 Messages hold the file, the path, the value and the limit, never key bytes.
 """
@@ -77,3 +85,55 @@ class KeysUnavailable(BellweaveError):
     def __init__(self, reason: str, retry_s: float) -> None:
         self.retry_s = retry_s
         super().__init__(reason)
+
+
+class DeliveryError(BellweaveError):
+    """A key server can't do what an application or a peer asks of it; nothing was used up unless it says so."""
+
+
+class NotEnoughKey(DeliveryError):
+    """The pair's pools hold less than what was asked for.
+
+    Attributes:
+        available: How many keys of that size there are.
+        wanted: How many were asked for.
+        retry_s: When there may be enough; None if the rate is not known.
+    """
+
+    def __init__(self, available: int, wanted: int, retry_s: float | None = None) -> None:
+        self.available = available
+        self.wanted = wanted
+        self.retry_s = retry_s
+        super().__init__(f"not enough keys: {available} of {wanted}")
+
+
+class NotMet(DeliveryError):
+    """There is key, but none that meets the demands on its origin or age."""
+
+
+class UnknownKeys(DeliveryError):
+    """Some of the key ids name no key that waits here: never made, taken already, expired, or of another master.
+
+    Attributes:
+        key_ids: Those ids, 16 bytes each.
+    """
+
+    def __init__(self, key_ids: tuple[bytes, ...]) -> None:
+        self.key_ids = key_ids
+        super().__init__(f"no key waits under {len(key_ids)} of the ids")
+
+
+class NotEntitled(DeliveryError):
+    """Keys wait under these ids, but not all of them for this caller; they keep waiting."""
+
+
+class PeerUnreachable(DeliveryError):
+    """The other KME did not answer in time, or has not confirmed its high-water mark yet."""
+
+
+class PeerRefused(DeliveryError):
+    """The other KME answered that it can't."""
+
+
+class StoreFailed(DeliveryError):
+    """The store can't be written or read: a full disk, a read-only file, a database that is gone."""

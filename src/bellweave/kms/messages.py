@@ -1,0 +1,223 @@
+"""What KMEs say to each other. Every message is a question; its answer is the kind that its docstring names.
+
+Sender and receiver are bound by the mutual TLS connection that carries them (:mod:`bellweave.edge.kme_link`) and named
+in :class:`Hello`. All are idempotent: after a cut the sender may say the same again. An answer can also be
+:class:`Refused`.
+"""
+
+from typing import Literal
+
+from bellweave.dialogue import Codec, Message
+from bellweave.kms.records import Buffer, KeyNote, Portion, Statement
+
+PROTOCOL = 1
+
+
+class Refused(Message, frozen=True):
+    """The answer to anything that can't be done; words for the log, never key bytes."""
+
+    problem: str
+
+
+class Done(Message, frozen=True):
+    """The answer where there is nothing to say."""
+
+
+class Hello(Message, frozen=True):
+    """First on every connection, each way. Answer: :class:`Welcome`.
+
+    Attributes:
+        sender, receiver: Names of the KMEs; they must match certificate and configuration.
+        store: Random name that the sender's store got when it was made.
+        changes: How many changes of its own the sender's store has counted.
+    """
+
+    sender: str
+    receiver: str
+    store: str
+    changes: int
+    protocol: int = PROTOCOL
+
+
+class Welcome(Message, frozen=True):
+    """Attributes: ``changes``: the most that this KME has ever been told of the other's store.
+
+    One that has counted fewer comes from a backup.
+    """
+
+    changes: int
+
+
+class Confirm(Message, frozen=True):
+    """The lead's proof that it holds these blocks. Answer: :class:`Confirmed`.
+
+    A tag is Poly1305 over pool, block id and the block's bytes but the last, with the public random ``key`` (drawn
+    after both ends hold the block) and the block's last ``confirmation_bits`` as the pad that masks it: it tells
+    nothing of the bytes.
+
+    Attributes:
+        key: 16 random bytes.
+        tags: (block id, tag).
+    """
+
+    pool: str
+    key: bytes
+    tags: tuple[tuple[str, bytes], ...]
+
+
+class Confirmed(Message, frozen=True):
+    """Attributes: ``verdicts``: for each block; ``absent``: not here yet, ask again later."""
+
+    verdicts: tuple[Literal["confirmed", "quarantined", "absent"], ...]
+
+
+class Assign(Message, frozen=True):
+    """The lead has cut these portions. Answer: :class:`Next`, the number that the other end's next portion gets."""
+
+    portions: tuple[Portion, ...]
+
+
+class Next(Message, frozen=True):
+    """Attributes: ``number``: if it is lower than the sender of :class:`Assign` thinks, portions are missing here."""
+
+    number: int
+
+
+class Want(Message, frozen=True):
+    """To the lead: cut portions of this many bytes for a buffer, and those I may have missed. Answer: :class:`Assign`.
+
+    Attributes:
+        number: The first portion that the sender lacks.
+        least_bytes: Fewer are of no use: cut none then. A key is whole or not at all.
+    """
+
+    buffer: Buffer
+    number: int
+    least_bytes: int
+    most_bytes: int
+
+
+class AskMarks(Message, frozen=True):
+    """How far are these portions used, as far as you were told? Answer: :class:`MarksAre`."""
+
+    pool: str
+    numbers: tuple[int, ...]
+
+
+class MarksAre(Message, frozen=True):
+    """Attributes: ``marks``: bytes of each; -1 where the portion is not there."""
+
+    marks: tuple[int, ...]
+
+
+class Announce(Message, frozen=True):
+    """These keys are about to be delivered. Answer: :class:`Announced`.
+
+    Links join the announcements of many requests into one.
+    """
+
+    notes: tuple[KeyNote, ...]
+
+
+class Announced(Message, frozen=True):
+    """Attributes: ``problems``: None for each key that is stored durably, else why not."""
+
+    problems: tuple[str | None, ...]
+
+
+class Retract(Message, frozen=True):
+    """These announced keys were not delivered: forget them. Answer: :class:`Done`."""
+
+    key_ids: tuple[bytes, ...]
+
+
+class Forward(Message, frozen=True):
+    """A share of a relayed block, one-time-padded for the receiver. Answer: :class:`Done` when the last KME holds it.
+
+    Attributes:
+        pool: The relayed pool.
+        block_id: Of the block at the far end.
+        share, shares: Which of how many XOR-shares.
+        path: KMEs still to go, the receiver first, the far end last.
+        pad_id: The key, drawn from the link that the message crosses, that pads ``data``.
+        data: The padded share.
+        statement: Of the pads so far; ``hops`` counts them.
+        expires_s: Of the block.
+    """
+
+    pool: str
+    block_id: str
+    share: int
+    shares: int
+    path: tuple[str, ...]
+    pad_id: bytes
+    data: bytes
+    statement: Statement
+    expires_s: float
+
+
+class Expand(Message, frozen=True):
+    """Make a block of expanded key from a seed. Answer: :class:`Done`.
+
+    Attributes:
+        pool: The expanded pool.
+        block_id: Of the block; it goes into the generator's context.
+        seed_id: The key, drawn from the direct pool, that seeds it.
+        size_bytes: Of the block.
+        expires_s: Of the block.
+    """
+
+    pool: str
+    block_id: str
+    seed_id: bytes
+    size_bytes: int
+    expires_s: float
+
+
+class OpenStream(Message, frozen=True):
+    """An application opens, or joins, an ETSI 004 stream. Answer: :class:`StreamState`.
+
+    Attributes:
+        ksid: 16 bytes.
+        source, destination: SAEs; the source is the sender's.
+        chunk_bytes, ttl_s: What was agreed.
+    """
+
+    ksid: bytes
+    source: str
+    destination: str
+    chunk_bytes: int
+    ttl_s: float
+
+
+class StreamState(Message, frozen=True):
+    """Attributes: ``state``: whether the application at the answering end has opened it, and what it agreed to."""
+
+    state: Literal["open", "unknown", "closed"]
+    chunk_bytes: int = 0
+    ttl_s: float = 0.0
+
+
+class CloseStream(Message, frozen=True):
+    """The application at the sender's end closed it. Answer: :class:`Done`."""
+
+    ksid: bytes
+
+
+class WantChunk(Message, frozen=True):
+    """To the KME where a stream began: draw this chunk, so that both ends hold it. Answer: :class:`Done`."""
+
+    ksid: bytes
+    index: int
+
+
+class Ping(Message, frozen=True):
+    """Attributes: ``changes``: as in :class:`Hello`. Answer: :class:`Done`."""
+
+    changes: int
+
+
+CODEC = Codec(
+    Refused, Done, Hello, Welcome, Confirm, Confirmed, Assign, Next, Want, AskMarks, MarksAre, Announce, Announced,
+    Retract, Forward, Expand, OpenStream, StreamState, CloseStream, WantChunk, Ping,
+)  # fmt: skip
