@@ -254,11 +254,15 @@ class Switch(Params, frozen=True, kw_only=True):
         ports: Number of ports.
         insertion_loss_db: Loss of one pass.
         crosstalk_db: How far below the signal a photon of one arm comes out at the other arm; none if absent.
+        reconfiguration_s: How long it takes to connect other ports, at the start of a slot that needs it.
+        synchronisation_s: What two users then need to find each other's time and basis again.
     """
 
     ports: Annotated[int, msgspec.Meta(ge=2)]
     insertion_loss_db: NonNegative = 0.0
     crosstalk_db: NonNegative | None = None
+    reconfiguration_s: NonNegative = 0.0
+    synchronisation_s: NonNegative = 0.0
 
 
 class Eavesdropper(Params, frozen=True, kw_only=True):

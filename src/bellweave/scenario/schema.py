@@ -10,6 +10,7 @@ import msgspec
 
 from bellweave.distill.params import Distillation
 from bellweave.kms.params import Kms
+from bellweave.network.params import DataNetwork, Drift, Fault, Monitor, Schedule
 from bellweave.params import NonNegativeInt, Params, Positive, PositiveInt, Probability
 from bellweave.photonics.params import (
     Calibration,
@@ -20,6 +21,7 @@ from bellweave.photonics.params import (
     Source,
     Switch,
 )
+from bellweave.tunnel.params import Tunnel
 
 FORMAT = 1
 """Version of the scenario format."""
@@ -98,7 +100,13 @@ class Scenario(Params, frozen=True, kw_only=True):
         link: Links, by name: which nodes share which source's pairs.
         recorded: Recorded detections, by the name of the link whose photons they replace.
         distill: How sifted bits become key.
-        kms: Which accounting mints keys.
+        schedule: How the sources' time is shared out; with it, the scenario is a network in virtual time.
+        drift: Drift of the polarisation and its correction.
+        kms: Which accounting mints keys, and how they are kept.
+        tunnel: Tunnels that use keys, by name.
+        data_network: The classical network.
+        monitor: When the error rate raises an alarm.
+        fault: What changes for a while, by name.
         run: How much is simulated, and how.
     """
 
@@ -111,5 +119,11 @@ class Scenario(Params, frozen=True, kw_only=True):
     link: dict[str, Link] = {}
     recorded: dict[str, Recorded] = {}
     distill: Distillation = msgspec.field(default_factory=Distillation)
+    schedule: Schedule | None = None
+    drift: Drift | None = None
     kms: Kms = msgspec.field(default_factory=Kms)
+    tunnel: dict[str, Tunnel] = {}
+    data_network: DataNetwork = msgspec.field(default_factory=DataNetwork)
+    monitor: Monitor = msgspec.field(default_factory=Monitor)
+    fault: dict[str, Fault] = {}
     run: Run = msgspec.field(default_factory=Run)
