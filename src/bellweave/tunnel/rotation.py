@@ -1,6 +1,8 @@
 """Key rotation of one tunnel: two state machines, one for each end, that any driver can run.
 
-``handle(event, now_s) -> list[Action]``; state changes only there. The client's end::
+``handle(event, now_s) -> list[Action]`` of :class:`~bellweave.tunnel.client.Client` and
+:class:`~bellweave.tunnel.server.Server`; state changes only there. This file has what they are told and what they say.
+The client's end::
 
     IDLE --due--> ASKING --KeyArrived--> TELLING --Acknowledged--> SWITCHING --Switched--> IDLE
                     |  KeyRefused           |  Refused, silence       |  SwitchFailed
@@ -8,7 +10,17 @@
 
 The server's end: Told -> FETCHING -> KeyArrived -> load, acknowledge -> Switched -> retire the old key.
 
-Key bytes never enter a rotation: it knows ids; the driver holds the bytes until it installs or destroys them.
+Rules:
+
+1. The key in use stays until a session with the next one is up and verified; every failure destroys the next one.
+2. A key that arrives is used or destroyed, whatever the order of events: one that comes too late is destroyed at once.
+3. The server has a key loaded before the client is told that it may switch (RFC 8784: a responder that lacks the key
+   refuses the session), and both keep the old key until the new session is up.
+4. Without a fresh key the old session stays (``keep-old``), or goes down once its key is too old (``fail-closed``).
+   A session that is as long as it was configured is renewed with the key that it has.
+
+Key bytes never enter a rotation: it knows ids; the driver holds the bytes until it installs or destroys them. The same
+machines run in virtual time and over real daemons.
 """
 
 from dataclasses import dataclass
@@ -127,6 +139,13 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Renew:
+    """Start a new session with the key in use: the configured length of a session is over."""
+
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Destroy:
     """Unload and erase a key: nothing uses it any more."""
 
@@ -140,4 +159,4 @@ class TakeDown:
     reason: str
 
 
-Action = AskKey | TellPeer | FetchKey | Load | Acknowledge | RefusePeer | Switch | Destroy | TakeDown
+Action = AskKey | TellPeer | FetchKey | Load | Acknowledge | RefusePeer | Switch | Renew | Destroy | TakeDown
