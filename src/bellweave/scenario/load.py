@@ -18,7 +18,7 @@ import msgspec
 from bellweave.errors import ScenarioError
 from bellweave.scenario.schema import Scenario
 
-PRESETS = ("vienna2004", "datacenter-link")
+PRESETS = ("vienna2004", "datacenter-link", "datacenter", "datacenter-modern")
 """Names of the presets that ship with the package."""
 
 
