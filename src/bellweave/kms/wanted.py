@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from bellweave.kms.records import Purpose
+
 Route = Literal["direct", "indirect"]
 """``direct``: entanglement link only; ``indirect``: relayed through trusted nodes only."""
 
@@ -20,6 +22,7 @@ class Wanted:
         max_age_s: Only key whose oldest bits are younger; None: any.
         key_ids: The keys' ids, 16 bytes each (a stream knows them beforehand); None: random ones.
         keep: Whether the master's own copy waits at its KME too, to be taken by id, instead of being returned now.
+        purpose: What the keys are for: the account that their bits are booked on.
     """
 
     master: str
@@ -30,3 +33,4 @@ class Wanted:
     max_age_s: float | None = None
     key_ids: tuple[bytes, ...] | None = None
     keep: bool = False
+    purpose: Purpose = "application"
