@@ -35,7 +35,8 @@ class Response:
         body: The whole body; never logged.
         headers: Besides Content-Length.
         outcome: One word for metrics and logs, such as ``delivered``, ``not_enough_key``, ``unauthorized``.
-        key_ids: Of the keys delivered, for the log.
+        key_ids: Of the keys delivered, for the log; UUIDs, whatever the interface spells them like.
+        ignored: Members of the request's body that the interface does not know, for metrics.
     """
 
     status: int
@@ -43,3 +44,4 @@ class Response:
     headers: tuple[tuple[str, str], ...] = ()
     outcome: str = ""
     key_ids: tuple[str, ...] = ()
+    ignored: int = 0

@@ -9,6 +9,7 @@ from typing import Literal
 
 from bellweave.dialogue import Codec, Message
 from bellweave.kms.records import Buffer, KeyNote, Portion, Statement
+from bellweave.kms.stream_terms import Terms
 
 PROTOCOL = 1
 
@@ -180,35 +181,63 @@ class OpenStream(Message, frozen=True):
     Attributes:
         ksid: 16 bytes.
         source, destination: SAEs; the source is the sender's.
-        chunk_bytes, ttl_s: What was agreed.
+        terms: What the sender agreed on with it, unless the receiver knows of terms that were there before.
+        master: Which of the two draws the chunks, as far as the sender knows.
     """
 
     ksid: bytes
     source: str
     destination: str
-    chunk_bytes: int
-    ttl_s: float
+    terms: Terms
+    master: str
 
 
 class StreamState(Message, frozen=True):
-    """Attributes: ``state``: whether the application at the answering end has opened it, and what it agreed to."""
+    """What the answering end knows of a stream.
+
+    Attributes:
+        state: Whether its application has opened it; ``closed``: it can't be opened (any more) under this KSID.
+        terms, master: What counts from now on, at both ends.
+    """
 
     state: Literal["open", "unknown", "closed"]
-    chunk_bytes: int = 0
-    ttl_s: float = 0.0
+    terms: Terms
+    master: str
 
 
 class CloseStream(Message, frozen=True):
-    """The application at the sender's end closed it. Answer: :class:`Done`."""
+    """The application at the sender's end closed it: no new chunk is drawn. Answer: :class:`Next`.
+
+    Its number is the first index above all chunks that the answering end has drawn, 0 if it draws none.
+    """
 
     ksid: bytes
 
 
 class WantChunk(Message, frozen=True):
-    """To the KME where a stream began: draw this chunk, so that both ends hold it. Answer: :class:`Done`."""
+    """To the KME whose SAE is the stream's master: draw this chunk, so that both ends hold it.
+
+    Answer: :class:`ChunkState`, ``waits``, ``later`` (too little key now) or ``gone``.
+    """
 
     ksid: bytes
     index: int
+
+
+class DropChunk(Message, frozen=True):
+    """From that KME: whether you hold this chunk is in doubt, forget it, so that I can draw it anew.
+
+    Answer: :class:`ChunkState`, ``later`` if it was forgotten or never there, ``gone`` if the application has had it.
+    """
+
+    ksid: bytes
+    index: int
+
+
+class ChunkState(Message, frozen=True):
+    """What became of a chunk."""
+
+    state: Literal["waits", "later", "gone"]
 
 
 class Ping(Message, frozen=True):
@@ -219,5 +248,6 @@ class Ping(Message, frozen=True):
 
 CODEC = Codec(
     Refused, Done, Hello, Welcome, Confirm, Confirmed, Assign, Next, Want, AskMarks, MarksAre, Announce, Announced,
-    Retract, Forward, Expand, OpenStream, StreamState, CloseStream, WantChunk, Ping,
+    Retract, Forward, Expand, OpenStream, StreamState, CloseStream, WantChunk, DropChunk, ChunkState,
+    Ping,
 )  # fmt: skip

@@ -59,6 +59,16 @@ class Settle(Operation[bool], frozen=True):
     tag_bytes: int
 
 
+Verdict = Literal["waiting", "confirmed", "quarantined"]
+
+
+class Verdicts(Operation[tuple[Verdict | None, ...]], frozen=True):
+    """Return what became of these blocks, also of those that are used up or purged by now; None: never here."""
+
+    pool: str
+    block_ids: tuple[str, ...]
+
+
 class Free(msgspec.Struct, frozen=True, kw_only=True):
     """What of a confirmed block is in no portion yet: ``length_bytes`` from ``start_bytes`` on."""
 

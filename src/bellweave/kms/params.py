@@ -21,7 +21,8 @@ class Kms(Params, frozen=True, kw_only=True):
         min_key_size_bits, max_key_size_bits: Limits of what may be asked for.
         max_keys_per_request: Most keys in one request.
         max_slaves: Most additional slave SAEs that one request may name; 0: no multicast.
-        confirmation_bits: Key that a block pays for the proof that both ends hold the same.
+        confirmation_bits: Key that a block pays for the proof that both ends hold the same; 0: none, the verification
+            of its distillation, in the same node, is taken for it (as in the papers).
         block_lifetime_s: Age at which bits that nobody asked for are purged.
         key_lifetime_s: How long a key waits for the SAEs that may fetch it.
         low_keys, high_keys: A buffer with fewer keys of the default size is refilled, up to so many; 0: nothing is
@@ -35,7 +36,7 @@ class Kms(Params, frozen=True, kw_only=True):
     max_key_size_bits: Bits = 8192
     max_keys_per_request: PositiveInt = 128
     max_slaves: NonNegativeInt = 8
-    confirmation_bits: Literal[64, 128] = 128
+    confirmation_bits: Literal[0, 64, 128] = 128
     block_lifetime_s: Positive = 7 * 86_400.0
     key_lifetime_s: Positive = 3600.0
     low_keys: NonNegativeInt = 8

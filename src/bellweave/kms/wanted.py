@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from bellweave.kms.records import Purpose
+
 Route = Literal["direct", "indirect"]
 """``direct``: entanglement link only; ``indirect``: relayed through trusted nodes only."""
 
@@ -20,6 +22,8 @@ class Wanted:
         max_age_s: Only key whose oldest bits are younger; None: any.
         key_ids: The keys' ids, 16 bytes each (a stream knows them beforehand); None: random ones.
         keep: Whether the master's own copy waits at its KME too, to be taken by id, instead of being returned now.
+        lifetime_s: How long they wait, at most ``key_lifetime_s``; None: that.
+        purpose: What the keys are for: the account that their bits are booked on.
     """
 
     master: str
@@ -30,3 +34,5 @@ class Wanted:
     max_age_s: float | None = None
     key_ids: tuple[bytes, ...] | None = None
     keep: bool = False
+    lifetime_s: float | None = None
+    purpose: Purpose = "application"
