@@ -51,6 +51,12 @@ def check_references(scenario: Scenario) -> None:
     """
     for name in scenario.link:
         optical_link(scenario, name)
+    for name, tunnel in scenario.tunnel.items():
+        for end in ("client", "server"):
+            _named(scenario.node, getattr(tunnel, end), f"tunnel.{name}.{end}")
+        if tunnel.client == tunnel.server:
+            raise ScenarioError(f"a tunnel joins two nodes, both are {tunnel.client!r}", path=f"tunnel.{name}.server")
+        _check_sizes(scenario, name)
     for name in scenario.recorded:
         if name not in scenario.link:
             raise ScenarioError(f"no link of that name; there are {_list(scenario.link)}", path=f"recorded.{name}")
@@ -61,6 +67,13 @@ def check_references(scenario: Scenario) -> None:
                 f"{scenario.switch.ports} ports can't serve {len(users)} nodes ({', '.join(sorted(users))})",
                 path="switch.ports",
             )
+
+
+def _check_sizes(scenario: Scenario, name: str) -> None:
+    bits, kms = scenario.tunnel[name].key_bits, scenario.kms
+    if bits % 8 or not kms.min_key_size_bits <= bits <= kms.max_key_size_bits:
+        limits = f"a multiple of 8 from {kms.min_key_size_bits} to {kms.max_key_size_bits}"
+        raise ScenarioError(f"the KMS gives {limits}, got {bits}", path=f"tunnel.{name}.key_bits")
 
 
 def _arm(scenario: Scenario, path: str, link: Link, end: str) -> Arm:

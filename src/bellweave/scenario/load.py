@@ -69,13 +69,27 @@ def parse(text: str, *, file: str = "") -> Scenario:
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"is no TOML: {error}", file=file) from None
     try:
-        scenario: Scenario = _convert(tree, Scenario, "")
-        # imported here because assembling needs the photonics package, and parsing must not
-        from bellweave.scenario.assemble import check_references  # noqa: PLC0415
+        scenario = parse_tree(tree)
+        if scenario.fault:
+            from bellweave.scenario.timeline import Timeline  # noqa: PLC0415
 
-        check_references(scenario)
+            Timeline(scenario)
     except ScenarioError as error:
         raise ScenarioError(error.problem, path=error.path, file=file) from None
+    return scenario
+
+
+def parse_tree(tree: dict[str, Any]) -> Scenario:
+    """Return the scenario that nested tables describe, every value within its limits.
+
+    Raises:
+        ScenarioError: As :func:`load`, without a file.
+    """
+    scenario: Scenario = _convert(tree, Scenario, "")
+    # imported here because assembling needs the photonics package, and parsing must not
+    from bellweave.scenario.assemble import check_references  # noqa: PLC0415
+
+    check_references(scenario)
     return scenario
 
 
