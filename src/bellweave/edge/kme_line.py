@@ -230,9 +230,9 @@ class Line(asyncio.Protocol):
         self._over("the connection was cut" + (f" ({exc})" if exc else ""))
 
     def drop(self, problem: str) -> None:
-        """End the connection, with what has been written but not with what is under way."""
+        """End the connection: what has been written leaves, what is under way is in doubt."""
         if self.transport is not None:
-            _log.warning("a link is closed", kme=self.peer, problem=problem)
+            _log.info("a link is closed", kme=self.peer, problem=problem)
             self._flush()
             self.transport.close()
             self._over(problem)
