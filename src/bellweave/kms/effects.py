@@ -55,6 +55,20 @@ def apply(operation: Operation[R]) -> Work[R]:
     return result  # type: ignore[no-any-return]
 
 
+def apply_all(*operations: Operation[Any]) -> Work[list[Any]]:
+    """Run store operations in one batch and return their results.
+
+    Raises:
+        DeliveryError: The first error among the results (the other operations are done), or
+            :class:`~bellweave.errors.StoreFailed`.
+    """
+    results = yield Apply(operations)
+    for result in results:
+        if isinstance(result, DeliveryError):
+            raise result
+    return results  # type: ignore[no-any-return]
+
+
 def ask(kme: str, message: Message, answer: type[M]) -> Work[M]:
     """Ask another KME and return its answer, which is of this kind.
 

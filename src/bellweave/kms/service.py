@@ -1,0 +1,301 @@
+"""A key management entity: what its applications, its peers and its devices ask it, as work without input and output.
+
+The parts: :mod:`~bellweave.kms.memory` (state), :mod:`~bellweave.kms.shelf` (claimed key), ``supply`` and ``portions``
+(where it comes from), ``drawing`` (reserve, replicate, commit), ``confirmation``, ``greeting`` and ``refilling``.
+
+A driver calls :meth:`Kme.hello` when a link to a peer is up, :meth:`Kme.lost` when it broke, :meth:`Kme.tick` every
+second and when blocks have come in, and :meth:`Kme.answer` for each message of a peer.
+"""
+
+from contextlib import suppress
+from itertools import pairwise
+
+from bellweave.blocks import Origin, SecretBlock
+from bellweave.dialogue import Message
+from bellweave.errors import DeliveryError, PeerRefused, PeerUnreachable
+from bellweave.kms import drawing, greeting, portions
+from bellweave.kms.confirmation import answer_confirm, confirm
+from bellweave.kms.effects import Work, apply, apply_all, ask
+from bellweave.kms.memory import Memory
+from bellweave.kms.messages import (
+    Announce,
+    Announced,
+    AskMarks,
+    Assign,
+    Confirm,
+    Done,
+    Hello,
+    Ping,
+    Refused,
+    Retract,
+    Want,
+)
+from bellweave.kms.operations import AddBlock, Purge, Record, Renew, Take, Withdraw, Witness
+from bellweave.kms.params import Directory, Kms
+from bellweave.kms.records import MAX_BLOCK_BYTES, Block, KeyNote, Material, Statement, pool_name
+from bellweave.kms.refilling import refill
+from bellweave.kms.supply import LEASE_S
+from bellweave.kms.wanted import Wanted
+from bellweave.rng import Entropy
+
+PURGES = 32
+"""Bounded work a tick: so many times the rows of one :class:`~bellweave.kms.operations.Purge`."""
+
+
+class Kme:
+    """One server of a KME; most KMEs have one.
+
+    Args:
+        directory: Who is who.
+        params: Sizes, lifetimes, watermarks.
+        entropy: Of key ids and confirmations.
+        store_name: The store's random name.
+        server: Name of this server among those that share the store.
+        lowers_cursors: Whether bytes of which an announcement was in doubt may be used when the peer says that it does
+            not have it. Not with several servers on one store.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        params: Kms,
+        entropy: Entropy,
+        *,
+        store_name: str = "memory",
+        server: str = "0",
+        lowers_cursors: bool = True,
+    ) -> None:
+        self._memory = Memory(directory, params, entropy, server, lowers_cursors=lowers_cursors)
+        self._store_name = store_name
+
+    @property
+    def directory(self) -> Directory:
+        """Who is who."""
+        return self._memory.directory
+
+    @property
+    def params(self) -> Kms:
+        """Sizes and limits."""
+        return self._memory.params
+
+    @property
+    def entropy(self) -> Entropy:
+        """Where random bytes come from."""
+        return self._memory.entropy
+
+    @property
+    def name(self) -> str:
+        """The KME's name."""
+        return self._memory.kme
+
+    @property
+    def changes(self) -> int:
+        """The last number counted of the store's changes: what a :class:`Ping` tells."""
+        return self._memory.changes
+
+    def in_step(self, peer: str) -> bool:
+        """Return whether the link to the peer is up and both have greeted."""
+        return self._memory.in_step(peer)
+
+    def kme_of(self, name: str) -> str | None:
+        """Return the KME of an SAE (or of ``@kme``); None for a stranger."""
+        return self._memory.roster.kme_of(name)
+
+    # -------------------------------------------------------------------------------------------------- applications
+
+    def allowed(self, master: str, slave: str) -> bool:
+        """Return whether this master, an SAE of this KME, may ask for keys for this slave."""
+        return self._memory.roster.allowed(master, slave)
+
+    def count(self, master: str, slave: str, size_bits: int, now_s: float) -> Work[tuple[int, int]]:  # noqa: ARG002
+        """Return how many keys of that size the pair can have now, and the upper bound of that number.
+
+        Raises:
+            NotMet: No pool serves the pair.
+        """
+        lanes = self._memory.lanes(master, slave, None)
+        quota_bits = self._memory.roster.quota_keys(master, slave) * self.params.key_size_bits
+        most = len(lanes) * (quota_bits // size_bits)
+        keys = yield from drawing.available(lanes, size_bits)
+        return min(keys, most), most
+
+    def draw(self, wanted: Wanted, now_s: float) -> Work[tuple[Material, ...]]:
+        """Reserve keys, store them at every slave's KME, record them as delivered, return them; all or none.
+
+        Raises:
+            NotEnoughKey, NotMet: Nothing was used up.
+            PeerUnreachable, PeerRefused, StoreFailed: Nothing is delivered; what was under way is not used again.
+        """
+        if len(wanted.slaves) > 1 and len({self.kme_of(slave) for slave in wanted.slaves}) > 1:
+            raise PeerRefused("slaves at several KMEs are not served yet")
+        return (yield from drawing.draw(self._memory, wanted, now_s))
+
+    def take(
+        self, caller: str, master: str | None, key_ids: tuple[bytes, ...], now_s: float
+    ) -> Work[tuple[Material, ...]]:
+        """Take keys that wait for the caller; all or none, in the order of the ids.
+
+        Raises:
+            UnknownKeys, NotEntitled, StoreFailed: Nothing was taken.
+            PeerUnreachable: The master's KME has not greeted since this one started, so that the keys here may come
+                from a backup. For masters of this KME, whose keys may be shared with any peer: one of the peers.
+        """
+        strangers = self._memory.strangers
+        if strangers:
+            kme = None if master is None else self.kme_of(master)
+            if kme in strangers or kme in {None, self.name}:
+                raise PeerUnreachable(f"{', '.join(sorted(strangers))} not in step since the start")
+        return (yield from apply(Take(caller=caller, master=master, key_ids=key_ids, now_s=now_s)))
+
+    # ------------------------------------------------------------------------------------------------------- devices
+
+    def ingest(self, block: SecretBlock, peer: str, now_s: float, origin: Origin = "direct") -> Work[bool]:
+        """Hold a block that is shared with a peer; return False if it was there already.
+
+        Raises:
+            PeerRefused: Another block is or was there under that id, or the peer is unknown.
+            StoreFailed: Nothing was changed.
+        """
+        if peer not in self._memory.peers:
+            raise PeerRefused(f"{peer} is not among the peers of {self.name}")
+        statement = Statement(
+            block_ids=(block.block_id,),
+            origin=origin,
+            hops=1,
+            epsilon=block.epsilon,
+            provable=block.provable_bits >= block.bit_count > 0,
+            provenance=block.provenance,
+            made_s=now_s,
+        )
+        parts = split(block.bits[: block.bit_count // 8])
+        pool = pool_name(self.name, peer, origin)
+        added = yield from apply_all(
+            *(
+                AddBlock(
+                    block=Block(
+                        pool=pool,
+                        block_id=block.block_id if len(parts) == 1 else f"{block.block_id}#{index}",
+                        material=part,
+                        statement=statement,
+                        expires_s=now_s + self.params.block_lifetime_s,
+                    )
+                )
+                for index, part in enumerate(parts)
+            )
+        )
+        return any(added)
+
+    # --------------------------------------------------------------------------------------------------------- peers
+
+    def hello(self, peer: str, now_s: float) -> Work[None]:
+        """Greet a peer on a new link, and catch up with it as far as it is ready; afterwards it is in step.
+
+        Raises:
+            PeerUnreachable, PeerRefused, StoreFailed: It is not.
+        """
+        yield from greeting.greet(self._memory, self._store_name, peer, now_s)
+        with suppress(PeerRefused, PeerUnreachable):  # it may not be ready; the next tick or request tries again
+            yield from greeting.catch_up(self._memory, peer)
+
+    def lost(self, peer: str) -> None:
+        """Note that the link to a peer broke: its marks are asked for before more of what is shared with it is used."""
+        self._memory.leave(self._memory.peers[peer])
+
+    def answer(self, sender: str, message: Message, now_s: float) -> Work[Message]:
+        """Answer a message of a peer whose name the link has verified; what can't be done is :class:`Refused`."""
+        if sender not in self._memory.peers:
+            return Refused(problem=f"{sender} is not among the peers of {self.name}")
+        try:
+            return (yield from self._answer(sender, message, now_s))
+        except DeliveryError as error:
+            return Refused(problem=str(error))
+
+    def _answer(self, sender: str, message: Message, now_s: float) -> Work[Message]:
+        memory = self._memory
+        match message:
+            case Announce():
+                return (yield from self._answer_announce(sender, message, now_s))
+            case AskMarks():
+                return (yield from portions.answer_marks(memory, sender, message))
+            case Assign():
+                return (yield from portions.answer_assign(memory, sender, message))
+            case Want():
+                return (yield from portions.answer_want(memory, sender, message, now_s))
+            case Confirm():
+                return (yield from answer_confirm(memory, sender, message))
+            case Hello():
+                return (yield from greeting.answer_hello(memory, sender, message))
+            case Ping():
+                yield from apply(Witness(peer=sender, changes=message.changes))
+                return Done()
+            case Retract():
+                yield from apply(Withdraw(key_ids=message.key_ids, now_s=now_s))
+                return Done()
+        raise PeerRefused(f"{self.name} can't answer {type(message).__name__}")
+
+    def _answer_announce(self, sender: str, message: Announce, now_s: float) -> Work[Announced]:
+        if sender in self._memory.strangers:
+            raise PeerRefused(f"{self.name} is not in step with {sender} yet")
+        problems = [self._problem(sender, note) for note in message.notes]
+        if any(problems):
+            sound = tuple(note for note, each in zip(message.notes, problems, strict=True) if each is None)
+            stored = iter((yield from apply(Record(notes=sound, now_s=now_s))) if sound else ())
+            return Announced(problems=tuple(next(stored) if each is None else each for each in problems))
+        return Announced(problems=(yield from apply(Record(notes=message.notes, now_s=now_s))))
+
+    def _problem(self, sender: str, note: KeyNote) -> str | None:
+        roster = self._memory.roster
+        if roster.kme_of(note.master) != sender:
+            return f"{note.master} is no master at {sender}"
+        for slave in note.slaves:
+            if roster.kme_of(slave) != self.name:
+                return f"{slave} is no slave at {self.name}"
+        if roster.pools.get(note.pool) != sender or note.copy is not None:
+            return f"{note.pool} is not shared with {sender}"
+        if sum(each.length_bytes for each in note.slices) != note.size_bytes:
+            return f"the slices do not add up to {note.size_bytes} bytes"
+        return None
+
+    # ---------------------------------------------------------------------------------------------------------- time
+
+    def tick(self, now_s: float) -> Work[None]:
+        """Confirm, refill, purge, and tell the peers: once a second, and when blocks have come in.
+
+        Raises:
+            StoreFailed: The rest is for the next tick.
+        """
+        memory = self._memory
+        yield from apply(Renew(server=memory.server, until_s=now_s + LEASE_S))
+        yield from greeting.count_change(memory)
+        for peer in memory.roster.peers:
+            if memory.in_step(peer):
+                try:
+                    yield from self._tick_with(peer, now_s)
+                except (PeerUnreachable, PeerRefused):
+                    continue  # what is left is for the next tick
+        for _ in range(PURGES):
+            if not (yield from apply(Purge(now_s=now_s))):
+                break
+
+    def _tick_with(self, peer: str, now_s: float) -> Work[None]:
+        memory = self._memory
+        yield from ask(peer, Ping(changes=memory.changes), Done)
+        yield from drawing.retract_orphans(memory, peer)
+        yield from greeting.catch_up(memory, peer)
+        for pool, other in memory.roster.fed.items():
+            if other == peer and memory.roster.leads(pool):
+                while (yield from confirm(memory, peer, pool)):
+                    pass
+                yield from refill(memory, peer, pool, now_s)
+
+
+def split(data: bytes) -> tuple[bytes, ...]:
+    """Return data in as few parts as :data:`~bellweave.kms.records.MAX_BLOCK_BYTES` allows, of nearly equal length.
+
+    >>> [len(part) for part in split(bytes(32769))]
+    [16385, 16384]
+    """
+    count = max(1, -(-len(data) // MAX_BLOCK_BYTES))
+    short, longer = divmod(len(data), count)
+    ends = [index * short + min(index, longer) for index in range(count + 1)]
+    return tuple(data[start:end] for start, end in pairwise(ends))

@@ -1,0 +1,538 @@
+"""Links over real sockets with real TLS; what the KMEs say is made up here, test_kme_node.py has real ones."""
+
+import asyncio
+import contextlib
+import hashlib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bellweave.dialogue import Message, encode
+from bellweave.edge import kme_line
+from bellweave.edge.clock import now_s
+from bellweave.edge.identity import presented
+from bellweave.edge.kme_frames import Frames, framed
+from bellweave.edge.kme_link import Links
+from bellweave.edge.tls import Certificates
+from bellweave.errors import DeliveryError, PeerRefused, PeerUnreachable
+from bellweave.kms.messages import (
+    CODEC,
+    Announce,
+    Announced,
+    Done,
+    Hello,
+    MarksAre,
+    Ping,
+    Refused,
+    Retract,
+    Welcome,
+)
+from bellweave.kms.records import KeyNote, Slice
+from bellweave.testing.certificates import Files, Pki
+from bellweave.testing.loop import in_loop
+
+pytestmark = pytest.mark.emu
+
+
+class End:
+    """One KME's end: it answers what :attr:`says` says, and writes down what happens to it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.links: Links
+        self.events: list[str] = []
+        self.heard: list[Message] = []
+        self.counted = 0
+        self.says: Callable[[Message], Message | None] = usual
+        self.held: list[Callable[[Message], None]] = []
+        self.greets = True
+        self.port = 0
+
+    def answer(self, sender: str, message: Message, then: Callable[[Message], None]) -> None:
+        self.heard.append(message)
+        answer = self.says(message)
+        if answer is None:
+            self.held.append(then)
+        else:
+            then(answer)
+
+    def connected(self, peer: str) -> None:
+        self.events.append(f"connected {peer}")
+        if self.greets:
+            self.links.ask(peer, Hello(self.name, peer, "store", self.counted), self._welcomed)
+
+    def _welcomed(self, answer: Message | DeliveryError) -> None:
+        self.events.append("welcomed" if isinstance(answer, Welcome) else str(answer))
+
+    def lost(self, peer: str) -> None:
+        self.events.append(f"lost {peer}")
+
+    def changes(self) -> int:
+        return self.counted
+
+    async def ask(self, peer: str, message: Message) -> Message:
+        done: asyncio.Future[Message | DeliveryError] = asyncio.get_running_loop().create_future()
+        self.links.ask(peer, message, done.set_result)
+        answer = await asyncio.wait_for(done, 10.0)
+        if isinstance(answer, DeliveryError):
+            raise answer
+        return answer
+
+    async def until(self, event: str, times: int = 1) -> None:
+        async with asyncio.timeout(10.0):
+            while self.events.count(event) < times:  # noqa: ASYNC110 a test looks from outside
+                await asyncio.sleep(0.005)
+
+
+def usual(message: Message) -> Message | None:
+    """Answer as a KME in good health would."""
+    match message:
+        case Hello():
+            return Welcome(0)
+        case Announce():
+            return Announced(tuple(None if note.size_bytes < 64 else note.key_id.hex() for note in message.notes))
+        case Ping():
+            return Done()
+        case _:
+            return Refused(f"no {type(message).__name__} here")
+
+
+def note(number: int, size_bytes: int = 32) -> KeyNote:
+    return KeyNote(
+        key_id=number.to_bytes(16, "big"),
+        pool="kme-a|kme-b/direct",
+        master="alice",
+        slaves=("bob",),
+        size_bytes=size_bytes,
+        slices=(Slice(number=0, start_bytes=32 * number, length_bytes=size_bytes),),
+        expires_s=1e9,
+    )
+
+
+class Tls:
+    """What one end shows and whom it lets in."""
+
+    def __init__(self, files: Files, deny: Path) -> None:
+        deny.touch()
+        self.deny = deny
+        self.certificates = Certificates(files.tls(deny=str(deny)), deny.parent, print)
+        self.client = self.certificates.client_context
+        self.fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(files.cert.read_text())).hexdigest()
+
+    def identify(self, transport: asyncio.BaseTransport) -> str | None:
+        shown = presented(transport)
+        return None if shown is None else self.certificates.peer(shown, "kme", now_s()).name
+
+
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
+    ours, other = (Pki(tmp_path_factory.mktemp("certificates")) for _ in range(2))
+    kmes = {name: ours.kme(name) for name in ("kme-a", "kme-b", "kme-c")}
+    return kmes | {"alice": ours.sae("alice"), "other authority": replace(other.kme("kme-a"), ca=ours.ca)}
+
+
+@pytest.fixture
+def tls(issued: dict[str, Files], tmp_path: Path) -> dict[str, Tls]:
+    return {name: Tls(files, tmp_path / f"{name}.deny") for name, files in issued.items()}
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10.0):
+        while not true():  # noqa: ASYNC110 a test looks from outside
+            await asyncio.sleep(0.005)
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def links_of(end: End, tls: Tls, addresses: dict[str, tuple[str, int] | None], *, timeout_s: float = 2.0) -> Links:
+    """Give an end its links; with several in one test, the test may bend ``tls`` first."""
+    end.links = Links(
+        end.name,
+        addresses,
+        end,
+        identify=tls.identify,
+        server_ssl=tls.certificates.server_context,
+        client_ssl=lambda: tls.client,
+        timeout_s=timeout_s,
+    )
+    return end.links
+
+
+@contextlib.asynccontextmanager
+async def linked(tls: dict[str, Tls], *, timeout_s: float = 2.0) -> AsyncIterator[tuple[End, End]]:
+    """Give the two ends of a link that kme-a has dialled."""
+    a, b = End("kme-a"), End("kme-b")
+    where = await links_of(b, tls["kme-b"], {"kme-a": None}, timeout_s=timeout_s).start("127.0.0.1")
+    assert where is not None
+    b.port = where[1]
+    await links_of(a, tls["kme-a"], {"kme-b": where}, timeout_s=timeout_s).start()
+    try:
+        await a.until("welcomed")
+        await b.until("welcomed")
+        yield a, b
+    finally:
+        await a.links.close()
+        await b.links.close()
+
+
+@in_loop
+async def test_both_ends_ask_over_the_same_connection(tls: dict[str, Tls]) -> None:
+    async with linked(tls) as (a, b):
+        a_hears, b_hears = await asyncio.gather(
+            a.ask("kme-b", Announce((note(1),))), b.ask("kme-a", Announce((note(2), note(3))))
+        )
+
+    assert a_hears == Announced((None,))
+    assert b_hears == Announced((None, None))
+    assert a.events == ["connected kme-b", "welcomed", "lost kme-b"]
+    assert b.events == ["connected kme-a", "welcomed", "lost kme-a"]
+    assert a.heard[0] == Hello("kme-b", "kme-a", "store", 0)
+
+
+@in_loop
+async def test_announcements_of_one_moment_are_joined_and_their_answers_split(tls: dict[str, Tls]) -> None:
+    async with linked(tls) as (a, b):
+        parts = [tuple(note(100 * n + k, 64 if k % 3 else 32) for k in range(n % 4 + 1)) for n in range(64)]
+
+        answers = await asyncio.gather(*(a.ask("kme-b", Announce(part)) for part in parts))
+
+    assert answers == [usual(Announce(part)) for part in parts]
+    announcements = [message for message in b.heard if isinstance(message, Announce)]
+    assert [len(message.notes) for message in announcements] == [sum(map(len, parts))]
+
+
+@in_loop
+async def test_what_is_announced_meanwhile_collects_until_the_answer_comes(tls: dict[str, Tls]) -> None:
+    async with linked(tls) as (a, b):
+        b.says = lambda message: None if isinstance(message, Announce) else usual(message)
+        first = asyncio.ensure_future(a.ask("kme-b", Announce((note(1),))))
+        await until(lambda: len(b.held) == 1)
+        rest = [asyncio.ensure_future(a.ask("kme-b", Announce((note(n),)))) for n in range(2, 12)]
+        await asyncio.sleep(0.05)
+        assert len(b.held) == 1
+        b.says = usual
+
+        b.held.pop()(Announced((None,)))
+
+        assert await asyncio.gather(first, *rest) == [Announced((None,))] * 11
+    assert [len(message.notes) for message in b.heard if isinstance(message, Announce)] == [1, 10]
+
+
+@in_loop
+async def test_joined_announcements_keep_their_limits(tls: dict[str, Tls]) -> None:
+    async with linked(tls) as (a, b):
+        many = [a.ask("kme-b", Announce((note(n),))) for n in range(2 * kme_line.MAX_JOINED_NOTES + 1)]
+        await asyncio.gather(*many)
+        large = [a.ask("kme-b", Announce((note(n, kme_line.MAX_JOINED_BYTES),))) for n in range(3)]
+        await asyncio.gather(*large)
+
+    counts = [len(message.notes) for message in b.heard if isinstance(message, Announce)]
+    assert counts == [kme_line.MAX_JOINED_NOTES] * 2 + [1] + [1] * 3
+
+
+@in_loop
+async def test_a_refusal_is_an_error_that_quotes_the_peer(tls: dict[str, Tls]) -> None:
+    async with linked(tls) as (a, b):
+        b.says = lambda message: Refused("the store is closed") if isinstance(message, Announce) else usual(message)
+
+        with pytest.raises(PeerRefused, match="kme-b refused: no Retract here"):
+            await a.ask("kme-b", Retract((bytes(16),)))
+        answers = await asyncio.gather(
+            *(a.ask("kme-b", Announce((note(n),))) for n in range(3)), return_exceptions=True
+        )
+
+    assert [str(answer) for answer in answers] == ["kme-b refused: the store is closed"] * 3
+
+
+@in_loop
+async def test_an_announcement_that_is_answered_with_another_number_of_verdicts_fails(tls: dict[str, Tls]) -> None:
+    async with linked(tls) as (a, b):
+        b.says = lambda message: Announced((None, None)) if isinstance(message, Announce) else usual(message)
+
+        with pytest.raises(PeerRefused, match="nonsense"):
+            await a.ask("kme-b", Announce((note(1),)))
+
+        await a.until("lost kme-b")
+
+
+@in_loop
+async def test_nobody_is_asked_before_there_is_a_connection_and_a_greeting(tls: dict[str, Tls]) -> None:
+    a, b = End("kme-a"), End("kme-b")
+    a.greets = False
+    where = await links_of(b, tls["kme-b"], {"kme-a": None}).start("127.0.0.1")
+    links = links_of(a, tls["kme-a"], {"kme-b": where})
+
+    with pytest.raises(PeerUnreachable, match="kme-b is not connected"):
+        await a.ask("kme-b", Announce((note(1),)))
+    with pytest.raises(PeerUnreachable, match="kme-z is not connected"):
+        await a.ask("kme-z", Announce((note(1),)))
+    await links.start()
+    await a.until("connected kme-b")
+    with pytest.raises(PeerUnreachable, match="kme-b is not connected"):
+        await a.ask("kme-b", Announce((note(1),)))
+
+    await a.links.close()
+    await b.links.close()
+    assert not any(isinstance(message, Announce) for message in b.heard)
+
+
+@in_loop
+async def test_a_peer_that_does_not_answer_in_time_is_cut_off_and_connected_to_again(tls: dict[str, Tls]) -> None:
+    async with linked(tls, timeout_s=0.3) as (a, b):
+        b.says = lambda message: None if isinstance(message, Announce) else usual(message)
+
+        answers = await asyncio.gather(
+            *(a.ask("kme-b", Announce((note(n),))) for n in range(5)), return_exceptions=True
+        )
+
+        assert {str(answer) for answer in answers} == {"kme-b is not connected: it did not answer in time"}
+        b.held.pop()(Announced((None,) * 5))  # too late: nobody listens
+        b.says = usual
+        await a.until("welcomed", 2)
+        assert await a.ask("kme-b", Announce((note(9),))) == Announced((None,))
+    assert a.events[:4] == ["connected kme-b", "welcomed", "lost kme-b", "connected kme-b"]
+
+
+@in_loop
+async def test_a_cut_in_the_middle_of_announcements_fails_them_all_and_the_link_comes_back(tls: dict[str, Tls]) -> None:
+    async with linked(tls) as (a, b):
+        b.says = lambda message: None if isinstance(message, Announce) else usual(message)
+        asked = [asyncio.ensure_future(a.ask("kme-b", Announce((note(n),)))) for n in range(5)]
+        await until(lambda: len(b.held) == 1)
+        asked += [asyncio.ensure_future(a.ask("kme-b", Announce((note(n),)))) for n in range(5, 9)]
+        await asyncio.sleep(0)
+
+        transport = a.links._lines["kme-b"][-1].transport
+        assert transport is not None
+        transport.abort()
+
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(answer, PeerUnreachable) for answer in answers)
+        b.says = usual
+        await a.until("welcomed", 2)
+        assert await a.ask("kme-b", Announce((note(9),))) == Announced((None,))
+    assert a.events[2] == "lost kme-b"
+
+
+@in_loop
+async def test_a_peer_that_restarts_is_found_again(tls: dict[str, Tls]) -> None:
+    a, b = End("kme-a"), End("kme-b")
+    where = await links_of(b, tls["kme-b"], {"kme-a": None}).start("127.0.0.1")
+    assert where is not None
+    await links_of(a, tls["kme-a"], {"kme-b": where}).start()
+    await a.until("welcomed")
+
+    await b.links.close()
+    await a.until("lost kme-b")
+    await asyncio.sleep(0.3)  # a few attempts in vain
+    again = End("kme-b")
+    await links_of(again, tls["kme-b"], {"kme-a": None}).start(*where)
+    await a.until("welcomed", 2)
+
+    assert await a.ask("kme-b", Announce((note(1),))) == Announced((None,))
+    await a.links.close()
+    await again.links.close()
+
+
+@in_loop
+async def test_where_both_know_the_address_either_finds_the_other(tls: dict[str, Tls]) -> None:
+    ports = free_ports(2)
+    a, b = End("kme-a"), End("kme-b")
+    await links_of(b, tls["kme-b"], {"kme-a": ("127.0.0.1", ports[0])}).start("127.0.0.1", ports[1])
+    await asyncio.sleep(0.6)  # b has dialled in vain when a comes
+    await links_of(a, tls["kme-a"], {"kme-b": ("127.0.0.1", ports[1])}).start("127.0.0.1", ports[0])
+    await asyncio.gather(a.until("welcomed"), b.until("welcomed"))
+    await asyncio.sleep(1.2)
+
+    for _ in range(3):
+        assert await a.ask("kme-b", Announce((note(1),))) == Announced((None,))
+        assert await b.ask("kme-a", Announce((note(1),))) == Announced((None,))
+    assert a.events.count("lost kme-b") == b.events.count("lost kme-a") == 0
+    await a.links.close()
+    await b.links.close()
+
+
+@in_loop
+async def test_a_newer_connection_is_used_and_the_older_takes_over_when_it_breaks(tls: dict[str, Tls]) -> None:
+    async with linked(tls) as (a, b):
+        (first,) = a.links._lines["kme-b"]
+        await a.links._dial("kme-b", "127.0.0.1", b.port)
+        await a.until("welcomed", 2)
+        assert len(a.links._lines["kme-b"]) == 2
+
+        b.links.drop("kme-a", "for a test")
+        await a.until("welcomed", 3)
+
+        assert a.links._lines["kme-b"] == [first]
+        assert await a.ask("kme-b", Announce((note(1),))) == Announced((None,))
+        assert a.events == ["connected kme-b", "welcomed"] * 2 + ["lost kme-b", "connected kme-b", "welcomed"]
+
+
+@in_loop
+async def test_two_kmes_that_ask_each_other_at_full_load_wait_for_no_one(tls: dict[str, Tls]) -> None:
+    async with linked(tls, timeout_s=10.0) as (a, b):
+        large = Retract(tuple(n.to_bytes(16, "big") for n in range(10_000)))
+        for end in (a, b):
+            end.says = lambda message: MarksAre((7,) * 10_000) if isinstance(message, Retract) else usual(message)
+        asks = [
+            end.ask(other, message)
+            for _ in range(300)
+            for end, other in ((a, "kme-b"), (b, "kme-a"))
+            for message in (large, Announce((note(1),)))
+        ]
+
+        async with asyncio.timeout(20.0):
+            answers = await asyncio.gather(*asks)
+
+    assert len(answers) == 1200
+
+
+@in_loop
+async def test_a_peer_that_asks_too_much_is_refused(tls: dict[str, Tls], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kme_line, "MAX_QUESTIONS", 10)
+    async with linked(tls) as (a, b):
+        b.says = lambda message: None if isinstance(message, Retract) else usual(message)
+        asked = [asyncio.ensure_future(a.ask("kme-b", Retract(()))) for _ in range(15)]
+        await until(lambda: sum(each.done() for each in asked) == 5)
+
+        for then in b.held:
+            then(Done())
+
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert [str(answer) for answer in answers if isinstance(answer, PeerRefused)] == [
+            "kme-b refused: 10 questions are under way already"
+        ] * 5
+        assert answers.count(Done()) == 10
+
+
+@in_loop
+async def test_a_message_that_is_too_long_is_refused_here_or_there(tls: dict[str, Tls]) -> None:
+    async with linked(tls) as (a, b):
+        b.says = lambda message: MarksAre((1,) * (17 << 20)) if isinstance(message, Retract) else usual(message)
+
+        with pytest.raises(PeerRefused, match="kme-b can't be told: a message of"):
+            await a.ask("kme-b", Retract((bytes(17 << 20),)))
+        with pytest.raises(PeerRefused, match="kme-b refused: a message of"):
+            await a.ask("kme-b", Retract(()))
+
+        assert a.events == ["connected kme-b", "welcomed"]
+
+
+@in_loop
+async def test_a_ping_a_second_tells_how_many_changes_the_store_has_counted(tls: dict[str, Tls]) -> None:
+    async with linked(tls) as (a, b):
+        a.counted = 17
+        await until(lambda: Ping(17) in b.heard)
+        await until(lambda: Ping(0) in a.heard)
+
+
+@in_loop
+async def test_a_certificate_that_is_withdrawn_ends_the_connection(tls: dict[str, Tls]) -> None:
+    async with linked(tls) as (a, b):
+        tls["kme-b"].deny.write_text(tls["kme-a"].fingerprint)
+
+        await asyncio.gather(a.until("lost kme-b"), b.until("lost kme-a"))
+        await asyncio.sleep(0.3)
+
+        assert b.events == ["connected kme-a", "welcomed", "lost kme-a"]
+
+
+@pytest.mark.parametrize("stranger", ["kme-c", "alice"])
+@in_loop
+async def test_whoever_is_not_the_kme_that_was_dialled_is_not_asked(tls: dict[str, Tls], stranger: str) -> None:
+    a, b = End("kme-a"), End(stranger)
+    where = await links_of(b, tls[stranger], {"kme-a": None}).start("127.0.0.1")
+    await links_of(a, tls["kme-a"], {"kme-b": where, "kme-c": None}).start()
+    await asyncio.sleep(0.4)
+
+    assert a.events == []
+    assert not a.links.is_up("kme-b")
+    await a.links.close()
+    await b.links.close()
+
+
+@pytest.mark.parametrize("stranger", ["kme-c", "alice", "other authority"])
+@in_loop
+async def test_whoever_is_no_peer_is_not_answered(tls: dict[str, Tls], stranger: str) -> None:
+    a, b = End(stranger), End("kme-b")
+    where = await links_of(b, tls["kme-b"], {"kme-a": None}).start("127.0.0.1")
+    await links_of(a, tls[stranger], {"kme-b": where}).start()
+    await asyncio.sleep(0.4)
+
+    assert b.events == []
+    assert b.heard == []
+    await a.links.close()
+    await b.links.close()
+
+
+async def said_to(tls: dict[str, Tls], *frames: bytes) -> tuple[End, bytes]:
+    """Return kme-b, and what it said, after kme-a has sent these bytes and kme-b has closed the connection."""
+    b = End("kme-b")
+    where = await links_of(b, tls["kme-b"], {"kme-a": None}).start("127.0.0.1")
+    assert where is not None
+    reader, writer = await asyncio.open_connection(*where, ssl=tls["kme-a"].client)
+    writer.write(b"".join(frames))
+    async with asyncio.timeout(5.0):
+        said = await reader.read()
+    writer.close()
+    with contextlib.suppress(OSError, ssl.SSLError):
+        await writer.wait_closed()
+    assert "lost kme-a" in b.events
+    await b.links.close()
+    return b, said
+
+
+HELLO = framed(1, encode(Hello("kme-a", "kme-b", "store", 0)))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        (1 << 31).to_bytes(4, "big") + bytes(8),
+        (0).to_bytes(4, "big") + bytes(8),
+        framed(2, b"\xc1garbage"),
+        framed(2, b""),
+        b"GET / HTTP/1.1\r\nHost: kme-b\r\n\r\n",
+    ],
+    ids=["too long", "too short", "no message", "empty", "HTTP"],
+)
+@in_loop
+async def test_what_is_no_frame_or_no_message_ends_the_connection(tls: dict[str, Tls], frame: bytes) -> None:
+    b, _ = await said_to(tls, HELLO, frame)
+
+    assert [type(message) for message in b.heard] == [Hello]
+
+
+@pytest.mark.parametrize(
+    ("first", "problem"),
+    [
+        (Retract(()), "its first message is Retract, not Hello"),
+        (Hello("kme-c", "kme-b", "store", 0), "its Hello goes from 'kme-c' to 'kme-b'"),
+        (Hello("kme-a", "kme-c", "store", 0), "its Hello goes from 'kme-a' to 'kme-c'"),
+        (Hello("kme-a", "kme-b", "store", 0, protocol=99), "it speaks version 99 of the protocol, not 1"),
+    ],
+)
+@in_loop
+async def test_a_connection_begins_with_a_hello_of_the_kme_that_its_certificate_names(
+    tls: dict[str, Tls], first: Message, problem: str
+) -> None:
+    b, said = await said_to(tls, framed(1, encode(first)), framed(2, encode(Retract(()))))
+
+    assert b.heard == []
+    answers = [CODEC.decode(message) for number, message in Frames().feed(said) if number >> 31]
+    assert answers == [Refused(problem)]
+
+
+@in_loop
+async def test_an_answer_that_nobody_waits_for_is_passed_over(tls: dict[str, Tls]) -> None:
+    b, _ = await said_to(tls, HELLO, framed(1 << 31 | 77, encode(Done())), framed(2, b""))
+
+    assert [type(message) for message in b.heard] == [Hello]
