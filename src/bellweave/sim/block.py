@@ -46,8 +46,23 @@ class Distilled:
     bob: SecretBlock | None
 
 
+@dataclass(frozen=True)
+class RawBlock:
+    """One block of a link before anything is distilled.
+
+    Attributes:
+        optical: What its photons meet.
+        number: Counts the link's blocks; fixes its random streams.
+        start_s: When it begins, seconds since the start of the run.
+    """
+
+    optical: OpticalLink
+    number: int
+    start_s: float
+
+
 def distil_block(scenario: Scenario, optical: OpticalLink, block: int) -> Distilled:
-    """Simulate a block, and those accumulated with it, and distil at both ends.
+    """Simulate a block, and those accumulated with it, one right after the other, and distil at both ends.
 
     Args:
         scenario: Says how.
@@ -57,22 +72,33 @@ def distil_block(scenario: Scenario, optical: OpticalLink, block: int) -> Distil
     Raises:
         ProtocolError: If the roles disagree, which no physics explains.
     """
-    seed = scenario.run.seed
-    contexts = [_context(scenario, optical, each) for each in range(block, block + scenario.distill.accumulate_blocks)]
+    numbers = range(block, block + scenario.distill.accumulate_blocks)
+    return distil_blocks(scenario, [RawBlock(optical, each, each * optical.block_s) for each in numbers])
+
+
+def distil_blocks(scenario: Scenario, blocks: Sequence[RawBlock]) -> Distilled:
+    """Simulate blocks of one link and distil them as one at both ends.
+
+    Raises:
+        ProtocolError: If the roles disagree, which no physics explains.
+    """
+    seed, block = scenario.run.seed, blocks[0].number
+    contexts = [_context(scenario, each) for each in blocks]
     context = joined_context(contexts)
     sacrificed = 0
     singles: tuple[int | None, int | None] = (None, None)
     if scenario.run.level == "tags":
-        seen = [link.tags(optical, seed, block + each) for each in range(len(contexts))]
+        seen = [link.tags(each.optical, seed, each.number) for each in blocks]
         singles = (sum(len(hers) for hers, _ in seen), sum(len(his) for _, his in seen))
+        opticals = [each.optical for each in blocks]
         (alice, hers), (bob, his) = converse(
-            _from_tags("alice", [each for each, _ in seen], scenario, optical, contexts),
-            _from_tags("bob", [each for _, each in seen], scenario, optical, contexts),
+            _from_tags("alice", [each for each, _ in seen], scenario, opticals, contexts),
+            _from_tags("bob", [each for _, each in seen], scenario, opticals, contexts),
             CODEC,
         )
         sacrificed = hers + his
     else:
-        matched = [link.coincidences(optical, seed, block + each) for each in range(len(contexts))]
+        matched = [link.coincidences(each.optical, seed, each.number) for each in blocks]
         rounds = joined_rounds([each for each, _ in matched]), joined_rounds([each for _, each in matched])
         alice, bob = converse(
             _distilled("alice", rounds[0], scenario, context, _keys(scenario, context, "alice"), None),
@@ -121,12 +147,13 @@ Matched = tuple[Rounds, int]
 """What a role has of one block: its rounds, and how many of its detections calibration disclosed."""
 
 
-def _context(scenario: Scenario, optical: OpticalLink, block: int) -> Context:
+def _context(scenario: Scenario, block: RawBlock) -> Context:
+    optical = block.optical
     return Context(
         link=optical.name,
-        block_id=f"{optical.name}/{scenario.run.seed}/{block}",
-        start_s=block * optical.block_s,
-        end_s=(block + 1) * optical.block_s,
+        block_id=f"{optical.name}/{scenario.run.seed}/{block.number}",
+        start_s=block.start_s,
+        end_s=block.start_s + optical.block_s,
         provenance="simulated",
         mint=scenario.kms.mint,
         assumptions=security.assumptions(optical),
@@ -134,14 +161,18 @@ def _context(scenario: Scenario, optical: OpticalLink, block: int) -> Context:
 
 
 def _from_tags(
-    role: Role, seen: Sequence[Detections], scenario: Scenario, optical: OpticalLink, contexts: Sequence[Context]
+    role: Role,
+    seen: Sequence[Detections],
+    scenario: Scenario,
+    opticals: Sequence[OpticalLink],
+    contexts: Sequence[Context],
 ) -> Dialogue[Ended]:
     """One role's way from its own time tags to a secret block."""
     own_rounds = _alice_rounds if role == "alice" else _bob_rounds
     held, sacrificed = Accumulator(len(contexts)), 0
     keys = _keys(scenario, joined_context(contexts), role)
     transcript = keys.transcript() if keys else None
-    for each, context in zip(seen, contexts, strict=True):
+    for each, optical, context in zip(seen, opticals, contexts, strict=True):
         matching = own_rounds(each, scenario, optical, context)
         rounds, disclosed = yield from (transcript.watch(matching) if transcript else matching)
         held.hold(context, rounds)
