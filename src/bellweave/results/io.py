@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import IO, Self, TypeVar, cast
 
 import msgspec
 
 from bellweave.errors import ScenarioError
+from bellweave.results.network_records import Event, Happening
 from bellweave.results.records import BlockRecord, Manifest, Report
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -47,12 +48,7 @@ class RunWriter:
             raise ScenarioError(f"can't write results: {error.strerror}", file=str(directory)) from None
 
     def _resume(self, run: Manifest) -> None:
-        found = read_manifest(self.directory)
-        if found.run_id != run.run_id:
-            raise ScenarioError(
-                f"holds another run ({found.scenario}, seed {found.seed}, run id {found.run_id}); choose another --out",
-                file=str(self.directory),
-            )
+        _require_same(self.directory, run)
         path = self.directory / "blocks.jsonl"
         if path.exists():
             self.done, whole_bytes = _read_lines(path, BlockRecord)
@@ -79,6 +75,60 @@ class RunWriter:
     ) -> None:
         self._blocks.close()
         self._timing.close()
+
+
+class NetworkWriter:
+    """Writes the directory of a network run: ``manifest.json``, ``scenario.toml``, and events one by one.
+
+    A directory that holds the same run is written anew; one that holds another run is refused.
+
+    Raises:
+        ScenarioError: If the directory holds another run, or can't be written.
+    """
+
+    def __init__(self, directory: Path, run: Manifest, scenario_toml: str) -> None:
+        self.directory = directory
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if (directory / "manifest.json").exists():
+                _require_same(directory, run)
+            _write_whole(directory / "scenario.toml", scenario_toml.encode())
+            _write_whole(directory / "manifest.json", _pretty(run))
+            self._events = (directory / "events.jsonl").open("wb")
+        except OSError as error:
+            raise ScenarioError(f"can't write results: {error.strerror}", file=str(directory)) from None
+
+    def __enter__(self) -> IO[bytes]:
+        return self._events
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._events.close()
+        except OSError as failed:
+            raise ScenarioError(f"can't write results: {failed.strerror}", file=str(self.directory)) from None
+
+
+def read_events(directory: Path) -> tuple[Event, ...]:
+    """Return the events of a network run's directory; a torn last line is left out.
+
+    Raises:
+        ScenarioError: If there are none, or one is damaged.
+    """
+    path = directory / "events.jsonl"
+    if not path.exists():
+        raise ScenarioError("no such file: this directory holds no network run", file=str(path))
+    return tuple(_read_lines(path, cast("type[Happening]", Event))[0])  # type: ignore[arg-type]
+
+
+def _require_same(directory: Path, run: Manifest) -> None:
+    found = read_manifest(directory)
+    if found.run_id != run.run_id:
+        raise ScenarioError(
+            f"holds another run ({found.scenario}, seed {found.seed}, run id {found.run_id}); choose another --out",
+            file=str(directory),
+        )
 
 
 @dataclass(frozen=True)

@@ -62,13 +62,13 @@ def simulate(
         return RunResult(run, tuple(_run(scenario, run, writer.done, workers, progress, writer)))
 
 
-def describe(scenario: Scenario, shard: Shard) -> Manifest:
+def describe(scenario: Scenario, shard: Shard, verb: str = "simulate") -> Manifest:
     """Return the manifest of simulating these blocks of all links of a scenario."""
     scenario_id = _digest(to_toml(msgspec.structs.replace(scenario, run=Run())))
     package = version("bellweave")
     identity = (
         scenario_id,
-        "simulate",
+        verb,
         scenario.run.seed,
         scenario.run.level,
         package,
@@ -78,7 +78,7 @@ def describe(scenario: Scenario, shard: Shard) -> Manifest:
     return Manifest(
         run_id=_digest("\n".join(map(str, identity))),
         scenario_id=scenario_id,
-        verb="simulate",
+        verb=verb,
         scenario=scenario.name,
         seed=scenario.run.seed,
         level=scenario.run.level,
