@@ -109,7 +109,8 @@ def available(lanes: tuple[Shelf, ...], size_bits: int) -> Work[int]:
 
 def _describe(memory: Memory, wanted: Wanted, reserved: list[Reserved], now_s: float) -> tuple[KeyNote, ...]:
     key_ids = wanted.key_ids or tuple(random_key_id(memory) for _ in reserved)
-    expires_s = now_s + memory.params.key_lifetime_s
+    life_s = memory.params.key_lifetime_s
+    expires_s = now_s + (life_s if wanted.lifetime_s is None else min(wanted.lifetime_s, life_s))
     return tuple(
         KeyNote(
             key_id=key_id,
