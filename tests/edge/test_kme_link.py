@@ -26,7 +26,6 @@ from bellweave.kms.messages import (
     Done,
     Hello,
     MarksAre,
-    Ping,
     Refused,
     Retract,
     Welcome,
@@ -46,7 +45,6 @@ class End:
         self.links: Links
         self.events: list[str] = []
         self.heard: list[Message] = []
-        self.counted = 0
         self.says: Callable[[Message], Message | None] = usual
         self.held: list[Callable[[Message], None]] = []
         self.greets = True
@@ -60,19 +58,18 @@ class End:
         else:
             then(answer)
 
-    def connected(self, peer: str) -> None:
+    def connected(self, peer: str, failed: Callable[[str], None]) -> None:
+        def welcomed(answer: Message | DeliveryError) -> None:
+            self.events.append("welcomed" if isinstance(answer, Welcome) else str(answer))
+            if not isinstance(answer, Welcome):
+                failed(str(answer))
+
         self.events.append(f"connected {peer}")
         if self.greets:
-            self.links.ask(peer, Hello(self.name, peer, "store", self.counted), self._welcomed)
-
-    def _welcomed(self, answer: Message | DeliveryError) -> None:
-        self.events.append("welcomed" if isinstance(answer, Welcome) else str(answer))
+            self.links.ask(peer, Hello(self.name, peer, "store", 0), welcomed)
 
     def lost(self, peer: str) -> None:
         self.events.append(f"lost {peer}")
-
-    def changes(self) -> int:
-        return self.counted
 
     async def ask(self, peer: str, message: Message) -> Message:
         done: asyncio.Future[Message | DeliveryError] = asyncio.get_running_loop().create_future()
@@ -95,8 +92,6 @@ def usual(message: Message) -> Message | None:
             return Welcome(0)
         case Announce():
             return Announced(tuple(None if note.size_bytes < 64 else note.key_id.hex() for note in message.notes))
-        case Ping():
-            return Done()
         case _:
             return Refused(f"no {type(message).__name__} here")
 
@@ -257,7 +252,7 @@ async def test_an_announcement_that_is_answered_with_another_number_of_verdicts_
     async with linked(tls) as (a, b):
         b.says = lambda message: Announced((None, None)) if isinstance(message, Announce) else usual(message)
 
-        with pytest.raises(PeerRefused, match="nonsense"):
+        with pytest.raises(PeerUnreachable, match="nonsense"):
             await a.ask("kme-b", Announce((note(1),)))
 
         await a.until("lost kme-b")
@@ -368,7 +363,7 @@ async def test_a_newer_connection_is_used_and_the_older_takes_over_when_it_break
         await a.until("welcomed", 2)
         assert len(a.links._lines["kme-b"]) == 2
 
-        b.links.drop("kme-a", "for a test")
+        b.links._lines["kme-a"][-1].drop("for a test")
         await a.until("welcomed", 3)
 
         assert a.links._lines["kme-b"] == [first]
@@ -427,11 +422,21 @@ async def test_a_message_that_is_too_long_is_refused_here_or_there(tls: dict[str
 
 
 @in_loop
-async def test_a_ping_a_second_tells_how_many_changes_the_store_has_counted(tls: dict[str, Tls]) -> None:
-    async with linked(tls) as (a, b):
-        a.counted = 17
-        await until(lambda: Ping(17) in b.heard)
-        await until(lambda: Ping(0) in a.heard)
+async def test_a_peer_that_refuses_the_greeting_is_called_again_after_ever_longer_pauses(tls: dict[str, Tls]) -> None:
+    a, b = End("kme-a"), End("kme-b")
+    b.says = lambda message: Refused("not today") if isinstance(message, Hello) else usual(message)
+    where = await links_of(b, tls["kme-b"], {"kme-a": None}).start("127.0.0.1")
+    await links_of(a, tls["kme-a"], {"kme-b": where}).start()
+
+    await a.until("kme-b refused: not today", 3)
+    start_s = asyncio.get_running_loop().time()
+    await a.until("kme-b refused: not today", 4)
+    assert asyncio.get_running_loop().time() - start_s > 0.3
+    b.says = usual
+
+    await a.until("welcomed")
+    await a.links.close()
+    await b.links.close()
 
 
 @in_loop
