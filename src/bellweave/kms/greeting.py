@@ -7,7 +7,7 @@ remembers runs on a backup: keys wait there that were taken already. It withdraw
 The count is kept at the own store as what is remembered of oneself.
 """
 
-from bellweave.errors import PeerRefused, PeerUnreachable
+from bellweave.errors import PeerRefused
 from bellweave.kms import portions
 from bellweave.kms.confirmation import confirm
 from bellweave.kms.effects import Work, apply, ask
@@ -19,7 +19,7 @@ from bellweave.kms.roster import ORIGINS
 
 
 def greet(memory: Memory, store_name: str, peer: str, now_s: float) -> Work[None]:
-    """Greet the peer on a new link; afterwards it is in step, unless this raises.
+    """Greet the peer on a new link; afterwards it is in step, unless this raises or the link broke meanwhile.
 
     Raises:
         PeerUnreachable: The link broke again.
@@ -36,10 +36,8 @@ def greet(memory: Memory, store_name: str, peer: str, now_s: float) -> Work[None
     if welcome.changes > told and welcome.changes > (yield from apply(Witness(peer=memory.kme))):
         yield from apply(WithdrawAll(pools=_pools_of(memory, peer), now_s=now_s))
         memory.changes = yield from apply(Witness(peer=memory.kme, changes=welcome.changes))
-    if state.era != era:
-        raise PeerUnreachable(f"the link to {peer} broke while it was greeted")
-    state.greeted = state.linked = True
     memory.strangers.discard(peer)
+    state.linked = state.era == era  # else the link broke meanwhile, or was made anew, which has its own greeting
 
 
 def count_change(memory: Memory) -> Work[int]:
