@@ -2,7 +2,8 @@
 
 Each store counts its changes (once a second, and at each greeting; the count is stored before it is told), and each KME
 remembers the highest count that it was ever told of another's store. A KME that greets with a lower one than its peer
-remembers runs on a backup: keys wait there that were taken already. It withdraws them all before it hands out any.
+remembers runs on a backup: keys wait there that were taken already. It withdraws them all before it hands out any, and
+asks at once how far all its portions were used, so that the peer may lose its store next.
 
 The count is kept at the own store as what is remembered of oneself.
 """
@@ -35,6 +36,7 @@ def greet(memory: Memory, store_name: str, peer: str, now_s: float) -> Work[None
     welcome = yield from ask(peer, hello, Welcome)
     if welcome.changes > told and welcome.changes > (yield from apply(Witness(peer=memory.kme))):
         yield from apply(WithdrawAll(pools=_pools_of(memory, peer), now_s=now_s))
+        state.restored.update(pool for pool, other in memory.roster.pools.items() if other == peer)
         memory.changes = yield from apply(Witness(peer=memory.kme, changes=welcome.changes))
     memory.strangers.discard(peer)
     state.linked = state.era == era  # else the link broke meanwhile, or was made anew, which has its own greeting
@@ -58,7 +60,9 @@ def catch_up(memory: Memory, peer: str) -> Work[None]:
         if other == peer and pool not in memory.peers[peer].aligned:
             while memory.roster.leads(pool) and (yield from confirm(memory, peer, pool)):
                 pass
-            yield from portions.aligned(memory, peer, pool)
+            if (yield from portions.aligned(memory, peer, pool)) and pool in memory.peers[peer].restored:
+                yield from portions.skip_used(memory, peer, pool)
+                memory.peers[peer].restored.discard(pool)
 
 
 def answer_hello(memory: Memory, sender: str, message: Hello) -> Work[Welcome]:

@@ -19,6 +19,7 @@ class Peer:
         linked: Whether the link to it is up and greetings were exchanged on it.
         era: Counts greetings and losses: what was asked for in an earlier one may be out of date.
         aligned: The pools whose portions we have caught up with on this link.
+        restored: The pools in which our store comes from a backup and does not know yet what has been used since.
         orphans: Ids of keys that it may have stored and nobody gets; it is told when it can be reached.
     """
 
@@ -27,6 +28,7 @@ class Peer:
         self.linked = False
         self.era = 0
         self.aligned: set[str] = set()
+        self.restored: set[str] = set()
         self.orphans: list[bytes] = []
 
 
