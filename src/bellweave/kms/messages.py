@@ -242,6 +242,20 @@ class ChunkState(Message, frozen=True):
     attempt: int = 0
 
 
+class Pulled(Message, frozen=True):
+    """From the lead: I have fetched these keys from a vendor's device; fetch their copies at yours.
+
+    Answer: :class:`Done`, before they are fetched.
+
+    Attributes:
+        vendor: The device's name in the configuration of both.
+        key_ids: As the device spells them; together, in this order, they are one block, named after the first.
+    """
+
+    vendor: str
+    key_ids: tuple[str, ...]
+
+
 class Ping(Message, frozen=True):
     """Attributes: ``changes``: as in :class:`Hello`. Answer: :class:`Done`."""
 
@@ -251,5 +265,5 @@ class Ping(Message, frozen=True):
 CODEC = Codec(
     Refused, Done, Hello, Welcome, Confirm, Confirmed, Assign, Next, Want, AskMarks, MarksAre, Announce, Announced,
     Retract, Forward, Expand, OpenStream, StreamState, CloseStream, WantChunk, DropChunk,
-    ChunkState, Ping,
+    ChunkState, Pulled, Ping,
 )  # fmt: skip
