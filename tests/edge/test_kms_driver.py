@@ -11,7 +11,6 @@ from bellweave.errors import PeerRefused, PeerUnreachable, StoreFailed
 from bellweave.kms.effects import Apply, Ask, Work, apply, ask
 from bellweave.kms.messages import Done, Hello, MarksAre, Ping, Refused, Retract
 from bellweave.kms.operations import NextNumber
-from bellweave.testing.loop import in_loop
 
 
 class Numbers:
@@ -69,7 +68,6 @@ def counting(times: int) -> Work[list[int]]:
 
 
 @pytest.mark.parametrize("inline", [True, False])
-@in_loop
 async def test_work_gets_the_results_of_its_operations_in_order(inline: bool) -> None:
     driver, writer = driver_of(Echoes(), inline=inline)
 
@@ -78,7 +76,6 @@ async def test_work_gets_the_results_of_its_operations_in_order(inline: bool) ->
     await writer.close()
 
 
-@in_loop
 async def test_long_work_on_a_store_in_memory_needs_no_deep_stack() -> None:
     driver, _ = driver_of(Echoes())
 
@@ -86,7 +83,6 @@ async def test_long_work_on_a_store_in_memory_needs_no_deep_stack() -> None:
 
 
 @pytest.mark.parametrize("inline", [True, False])
-@in_loop
 async def test_an_error_of_the_store_arrives_where_the_work_yields(inline: bool) -> None:
     def careful() -> Work[str]:
         try:
@@ -104,7 +100,6 @@ async def test_an_error_of_the_store_arrives_where_the_work_yields(inline: bool)
     await writer.close()
 
 
-@in_loop
 async def test_work_asks_another_kme_over_the_links() -> None:
     echoes = Echoes()
     echoes.answers["kme-b"] = Done()
@@ -116,7 +111,6 @@ async def test_work_asks_another_kme_over_the_links() -> None:
         await driver.run(ask("kme-c", Ping(7), Done))
 
 
-@in_loop
 async def test_a_kme_that_asks_itself_needs_no_link() -> None:
     echoes = Echoes()
     driver, _ = driver_of(echoes)
@@ -127,7 +121,6 @@ async def test_a_kme_that_asks_itself_needs_no_link() -> None:
     assert echoes.asked == []
 
 
-@in_loop
 async def test_whatever_goes_wrong_with_an_answer_is_a_refusal() -> None:
     driver, _ = driver_of(Echoes())
     said: list[Message] = []
@@ -139,7 +132,6 @@ async def test_whatever_goes_wrong_with_an_answer_is_a_refusal() -> None:
     assert driver.running == 0
 
 
-@in_loop
 async def test_work_goes_on_to_its_end_when_its_caller_has_gone() -> None:
     ended: list[str] = []
 
@@ -167,7 +159,6 @@ async def test_work_goes_on_to_its_end_when_its_caller_has_gone() -> None:
     assert (ended, driver.running) == (["whole"], 0)
 
 
-@in_loop
 async def test_one_can_wait_until_nothing_is_under_way() -> None:
     echoes = Echoes()
     echoes.hold = True
@@ -183,7 +174,6 @@ async def test_one_can_wait_until_nothing_is_under_way() -> None:
     await asyncio.wait_for(waiting, 1.0)
 
 
-@in_loop
 async def test_work_that_yields_nonsense_raises_where_it_is_waited_for() -> None:
     def nonsense() -> Work[None]:
         yield "apply it"  # type: ignore[misc]

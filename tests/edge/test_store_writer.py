@@ -8,7 +8,6 @@ import pytest
 from bellweave.edge.store_writer import MAX_BATCH, MAX_WAITING, StoreWriter
 from bellweave.errors import PeerRefused, StoreFailed
 from bellweave.kms.operations import Accounts, NextNumber, Operation
-from bellweave.testing.loop import in_loop
 
 
 class EchoStore:
@@ -35,7 +34,6 @@ class EchoStore:
         self.closed = True
 
 
-@in_loop
 async def test_each_request_gets_the_results_of_its_own_operations() -> None:
     store = EchoStore()
     writer = StoreWriter(store)
@@ -46,7 +44,6 @@ async def test_each_request_gets_the_results_of_its_own_operations() -> None:
     await writer.close()
 
 
-@in_loop
 async def test_requests_of_one_moment_share_a_transaction() -> None:
     store = EchoStore()
     writer = StoreWriter(store)
@@ -59,7 +56,6 @@ async def test_requests_of_one_moment_share_a_transaction() -> None:
     await writer.close()
 
 
-@in_loop
 async def test_what_comes_during_a_commit_goes_together_into_the_next_up_to_the_limit() -> None:
     store = EchoStore()
     writer = StoreWriter(store)
@@ -76,7 +72,6 @@ async def test_what_comes_during_a_commit_goes_together_into_the_next_up_to_the_
     await writer.close()
 
 
-@in_loop
 async def test_a_failed_transaction_fails_every_request_of_its_batch_and_none_of_the_next() -> None:
     store = EchoStore()
     writer = StoreWriter(store)
@@ -92,7 +87,6 @@ async def test_a_failed_transaction_fails_every_request_of_its_batch_and_none_of
     await writer.close()
 
 
-@in_loop
 async def test_a_fault_in_the_store_fails_the_batch_and_not_the_writer() -> None:
     store = EchoStore()
     writer = StoreWriter(store)
@@ -106,7 +100,6 @@ async def test_a_fault_in_the_store_fails_the_batch_and_not_the_writer() -> None
     await writer.close()
 
 
-@in_loop
 async def test_an_operation_that_fails_is_a_result_and_no_failure_of_the_batch() -> None:
     writer = StoreWriter(EchoStore())
 
@@ -117,7 +110,6 @@ async def test_an_operation_that_fails_is_a_result_and_no_failure_of_the_batch()
     await writer.close()
 
 
-@in_loop
 async def test_a_request_beyond_the_limit_is_refused_at_once() -> None:
     store = EchoStore()
     writer = StoreWriter(store)
@@ -133,7 +125,6 @@ async def test_a_request_beyond_the_limit_is_refused_at_once() -> None:
     await writer.close()
 
 
-@in_loop
 async def test_a_request_is_carried_out_even_if_its_caller_has_gone() -> None:
     store = EchoStore()
     writer = StoreWriter(store)
@@ -150,7 +141,6 @@ async def test_a_request_is_carried_out_even_if_its_caller_has_gone() -> None:
     await writer.close()
 
 
-@in_loop
 async def test_closing_carries_out_what_waits_and_then_takes_no_more() -> None:
     store = EchoStore()
     writer = StoreWriter(store)
@@ -166,7 +156,6 @@ async def test_closing_carries_out_what_waits_and_then_takes_no_more() -> None:
         await writer.apply([NextNumber(pool="p")])
 
 
-@in_loop
 async def test_a_store_in_memory_answers_at_once_without_a_thread() -> None:
     store = EchoStore()
     writer = StoreWriter(store, inline=True)
@@ -180,7 +169,6 @@ async def test_a_store_in_memory_answers_at_once_without_a_thread() -> None:
     assert store.closed
 
 
-@in_loop
 async def test_every_batch_is_observed() -> None:
     seen: list[tuple[int, float]] = []
     writer = StoreWriter(EchoStore(), observe=lambda requests, store_s: seen.append((requests, store_s)))

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import unquote_to_bytes
 
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
 
 
 def decoded(part: str) -> str | None:
@@ -34,7 +34,7 @@ def parameters(query: str) -> list[tuple[str, str]] | None:
 
 
 def integer(text: str) -> int | None:
-    """Return a decimal integer of at most 19 digits; None if it is none (no ``+``, spaces, leading zeros)."""
+    """Return a decimal integer of at most 40 digits; None if it is none (no ``+``, spaces, leading zeros)."""
     return int(text) if _INTEGER.fullmatch(text) else None
 
 

@@ -5,7 +5,6 @@ depends on it leaves. The start key is read once; two pools started from one sta
 pads, so delete it at both ends when both pools exist.
 """
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from bellweave.blocks import Role
 from bellweave.distill.authentication_keys import AuthenticationKeys
 from bellweave.distill.params import Authentication
+from bellweave.edge.files import write_whole
 from bellweave.errors import ScenarioError
 
 
@@ -25,7 +25,7 @@ def open_keys(directory: Path, role: Role, params: Authentication | None = None)
     path = directory / f"{role}.pool"
 
     def save(data: bytes) -> None:
-        _write_whole(path, data)
+        write_whole(path, data)
 
     if path.exists():
         try:
@@ -48,21 +48,3 @@ def _secret(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ScenarioError(f"can't be read: {error.strerror}", file=str(path)) from None
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Replace a file's content on disk, at once or not at all; only the owner may read it."""
-    part = path.with_suffix(".part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise ScenarioError(f"can't be written: {error.strerror}", file=str(path)) from None

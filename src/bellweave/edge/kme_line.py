@@ -30,7 +30,6 @@ from bellweave.kms.messages import (
     Announced,
     Forward,
     Hello,
-    Ping,
     Refused,
     WantChunk,
 )
@@ -80,7 +79,7 @@ class Line(asyncio.Protocol):
     Attributes:
         peer: Name of the KME at the other end; empty until the connection is made.
         transport: None before and after.
-        answered: Whether the peer has ever answered.
+        answered: Whether the peer has ever answered otherwise than with a refusal.
     """
 
     def __init__(self, node: Node, timeout_s: float, wanted: str | None = None) -> None:
@@ -115,11 +114,6 @@ class Line(asyncio.Protocol):
                 self._loop.call_soon(self._announce)  # so that others of this turn of the loop come along
         else:
             self._ask(message, then)
-
-    def ping(self, changes: int) -> None:
-        """Tell how many changes this end's store has counted, and that this end lives."""
-        if self._greeted:
-            self.ask(Ping(changes), _nothing)
 
     def check(self) -> None:
         """End the connection if a question has waited for too long."""
@@ -161,13 +155,14 @@ class Line(asyncio.Protocol):
                 then(type(answer)(*answer.args) if isinstance(answer, DeliveryError) else answer)
             return
         problems = answer.problems
-        if len(problems) != sum(len(notes) for notes, _ in parts):
+        whole = len(problems) == sum(len(notes) for notes, _ in parts)
+        if not whole:
             self.drop(f"it answered an announcement with {len(problems)} verdicts")
-            problems = ()
         first = 0
         for notes, then in parts:
             end = first + len(notes)
-            then(Announced(problems[first:end]) if problems else PeerRefused(f"{self.peer} answered nonsense"))
+            # not a refusal: what the peer has stored is in doubt
+            then(Announced(problems[first:end]) if whole else PeerUnreachable(f"{self.peer} answered nonsense"))
             first = end
 
     # ---------------------------------------------------------------------------------------------------- answering
@@ -177,7 +172,7 @@ class Line(asyncio.Protocol):
             self.drop(f"it sent no valid message: {message.problem}")
         elif number & ANSWER:
             _, then = self._asked.pop(number - ANSWER, (0.0, _nothing))
-            self.answered = True
+            self.answered |= not isinstance(message, Refused)
             then(unless_refused(self.peer, message))
         elif not self._was_greeted and (problem := self._problem_with(message)):
             self._send(framed(number | ANSWER, encode(Refused(problem))))

@@ -7,11 +7,13 @@ Rules:
    that has restarted is heard at once, though its old connection has not been missed yet.
 2. A new connection means a new agreement on what has been used (the owner's ``connected``), for something may have been
    under way on the old one.
-3. A ping a second carries the store's counter of changes; a peer that does not answer it in time is cut off.
-4. Whether a certificate is still let in is looked up with every ping.
+3. A peer that does not answer in time is cut off; its owner's :class:`~bellweave.kms.messages.Ping` a second sees to it
+   that a dead one is noticed. Connections that are not asked over are left to TCP's keep-alive.
+4. Whether a certificate is still let in is looked up every second.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping
 from ssl import SSLContext, SSLError
 from typing import Protocol
@@ -22,9 +24,14 @@ from bellweave.dialogue import Message
 from bellweave.edge.kme_line import Line, Then
 from bellweave.errors import PeerUnreachable
 
-PING_S = 1.0
+LOOK_S = 1.0
+"""How often it is looked up whether certificates are still let in."""
+
 CHECK_S = 0.25
 """How often questions that have waited for too long are looked for."""
+
+KEEPALIVE_S = 5
+"""Silence after which TCP asks whether the other end is there; it does so three times, a second apart."""
 
 FIRST_DIAL_S = 0.5
 """How long the second in the alphabet leaves dialling to the first."""
@@ -49,16 +56,12 @@ class Owner(Protocol):
         """Answer a message of another KME."""
         ...
 
-    def connected(self, peer: str) -> None:
-        """Say Hello over a new connection; :meth:`Links.drop` it if that fails."""
+    def connected(self, peer: str, failed: Callable[[str], None]) -> None:
+        """Say Hello over a new connection; call ``failed`` with the reason if that can't be done."""
         ...
 
     def lost(self, peer: str) -> None:
         """Take note that what is under way with this peer is in doubt."""
-        ...
-
-    def changes(self) -> int:
-        """Return how many changes this KME's store has counted."""
         ...
 
 
@@ -143,11 +146,6 @@ class Links:
         """Return whether there is a connection with this peer."""
         return bool(self._lines.get(peer))
 
-    def drop(self, peer: str, problem: str) -> None:
-        """End the connection over which this peer is asked; it is made again after a pause."""
-        if self._lines.get(peer):
-            self._lines[peer][-1].drop(problem)
-
     # --------------------------------------------------------------------------------------------- what lines call
 
     def opened(self, line: Line) -> str | None:
@@ -162,7 +160,8 @@ class Links:
         lines.append(line)
         self._down[peer].clear()
         line.peer = peer
-        self._owner.connected(peer)
+        _keep_alive(line)
+        self._greet(line)
         return peer
 
     def answer(self, sender: str, message: Message, then: Callable[[Message], None]) -> None:
@@ -183,7 +182,14 @@ class Links:
         if newest:
             self._owner.lost(line.peer)
             if lines and not self._closing:
-                self._owner.connected(line.peer)
+                self._greet(lines[-1])
+
+    def _greet(self, line: Line) -> None:
+        def failed(problem: str) -> None:
+            if self._lines[line.peer][-1:] == [line]:  # otherwise the Hello over a newer one is what counts
+                line.drop(problem)
+
+        self._owner.connected(line.peer, failed)
 
     # ------------------------------------------------------------------------------------------------------- tasks
 
@@ -210,20 +216,28 @@ class Links:
     async def _watch(self) -> None:
         """Look after all connections, for ever."""
         loop = asyncio.get_running_loop()
-        ping_s = loop.time()
+        look_s = loop.time()
         while True:
             await asyncio.sleep(CHECK_S)
             lines = [line for lines in self._lines.values() for line in lines]
             for line in lines:
                 line.check()
-            if loop.time() >= ping_s + PING_S:
-                ping_s = loop.time()
-                changes = self._owner.changes()
+            if loop.time() >= look_s + LOOK_S:
+                look_s = loop.time()
                 for line in lines:
-                    if self._who(line) == line.peer:
-                        line.ping(changes)
-                    else:
+                    if self._who(line) != line.peer:
                         line.drop("its certificate is not let in any more")
 
     def _who(self, line: Line) -> str | None:
         return None if line.transport is None else self._identify(line.transport)
+
+
+def _keep_alive(line: Line) -> None:
+    """Have TCP find out whether the other end is still there when nothing is said."""
+    tcp = None if line.transport is None else line.transport.get_extra_info("socket")
+    if tcp is None:
+        return
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", KEEPALIVE_S), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):  # not everywhere
+            tcp.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -19,10 +19,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bellweave.edge.files import read_file, write_whole
-from bellweave.edge.identity import Role, role_uri
+from bellweave.edge.identity import Holder, Role, holder_of, role_uri
 from bellweave.errors import ScenarioError
 
 AUTHORITY_DAYS = 3650
@@ -99,6 +100,15 @@ class Authority:
         """Return the authority's own certificate and key."""
         return Issued(self.certificate.public_bytes(serialization.Encoding.PEM), _pem(self._key))
 
+    def pkcs12(self, issued: Issued, name: str, password: str) -> bytes:
+        """Return a certificate of this authority with its key, and the authority's, as PKCS#12 under a password."""
+        key = serialization.load_pem_private_key(issued.key, None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise TypeError(f"keys of ours are on P-256, got {type(key).__name__}")
+        certificate = x509.load_pem_x509_certificate(issued.certificate)
+        sealed = serialization.BestAvailableEncryption(password.encode())
+        return pkcs12.serialize_key_and_certificates(name.encode(), key, certificate, [self.certificate], sealed)
+
     def issue(
         self,
         role: Role,
@@ -156,6 +166,24 @@ class Authority:
         return Issued(signed.public_bytes(serialization.Encoding.PEM), _pem(key))
 
 
+def holders_and_hosts(file: Path) -> tuple[frozenset[Holder], list[str]]:
+    """Return whom a certificate names in a role, nobody if it is of another PKI, and which hosts.
+
+    Raises:
+        ScenarioError: It can't be read.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(read_file(file))
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return frozenset(), []
+    except ValueError:
+        raise ScenarioError("is no certificate in PEM", file=str(file)) from None
+    named = map(holder_of, names.get_values_for_type(x509.UniformResourceIdentifier))
+    hosts = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+    return frozenset(holder for holder in named if holder is not None), hosts
+
+
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
@@ -200,9 +228,11 @@ def _host(host: str) -> x509.GeneralName:
     except ValueError:
         pass
     try:
-        return x509.DNSName(host.encode("idna").decode())
-    except (ValueError, UnicodeError):
-        raise ScenarioError(f"can't stand in a certificate as a host: {host!r}") from None
+        if host:
+            return x509.DNSName(host.encode("idna").decode())
+    except UnicodeError:
+        pass
+    raise ScenarioError(f"can't stand in a certificate as a host: {host!r}")
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -3,7 +3,8 @@
 The tag is Poly1305 (RFC 8439, 2.5) with the public, random ``r`` of the message and, as ``s``, the block's own last
 bytes, which are spent on it. So it tells nothing of the rest, and two blocks that differ in the rest have the same tag
 with a probability of at most 8 L / 2^106 for L pieces of 16 bytes, 2^-92 for the longest block. With 64 confirmation
-bits the tag is cut to its first 8 bytes and masked with those (XOR); that leaves 2^-28, enough against accidents.
+bits the tag is cut to its first 8 bytes and masked with those (XOR); that leaves 2^-28, enough against accidents. With
+none there is no tag: the two only tell each other which blocks they hold.
 """
 
 import hmac
@@ -23,10 +24,12 @@ AT_ONCE = 64
 
 
 def tag(block: Block, nonce: bytes, tag_bytes: int) -> bytes:
-    """Return the proof that one holds this block, which is longer than ``tag_bytes`` (16, or 8).
+    """Return the proof that one holds this block, which is longer than ``tag_bytes`` (16, 8, or 0: no proof).
 
     The ``nonce`` is 16 random bytes, drawn after both ends hold the block.
     """
+    if not tag_bytes:
+        return b""
     body, pad = block.material[:-tag_bytes], block.material[-tag_bytes:]
     whole = tag_bytes == NONCE_BYTES
     poly = Poly1305(nonce + (pad if whole else bytes(NONCE_BYTES)))

@@ -25,9 +25,6 @@ ATTEMPTS = 4
 ROUNDS = 64
 """How often a request looks at its shelves again after something came in: others may have been quicker."""
 
-_VERSION = bytes(0x40 | value & 0x0F for value in range(256))
-_VARIANT = bytes(0x80 | value & 0x3F for value in range(256))
-
 
 def draw(memory: Memory, wanted: Wanted, now_s: float) -> Work[tuple[Material, ...]]:
     """Draw keys for slaves that are all at one KME; see :meth:`bellweave.api.service.KeyService.draw`."""
@@ -42,8 +39,10 @@ def draw(memory: Memory, wanted: Wanted, now_s: float) -> Work[tuple[Material, .
         if wanted.keep:
             return ()
         return tuple(
-            Material(key_id=note.key_id, master=note.master, bits=each.bits, statement=each.statement)
-            for note, each in zip(notes, reserved, strict=True)
+            [
+                Material(key_id=note.key_id, master=note.master, bits=each.bits, statement=each.statement)
+                for note, each in zip(notes, reserved, strict=True)
+            ]
         )
     raise PeerRefused(f"the keys for {wanted.slaves[0]} were refused {ATTEMPTS} times; nothing was delivered")
 
@@ -108,27 +107,32 @@ def available(lanes: tuple[Shelf, ...], size_bits: int) -> Work[int]:
 
 
 def _describe(memory: Memory, wanted: Wanted, reserved: list[Reserved], now_s: float) -> tuple[KeyNote, ...]:
-    key_ids = wanted.key_ids or tuple(random_key_id(memory) for _ in reserved)
-    expires_s = now_s + memory.params.key_lifetime_s
+    key_ids = wanted.key_ids or [random_key_id(memory) for _ in reserved]
+    life_s = memory.params.key_lifetime_s
+    expires_s = now_s + (life_s if wanted.lifetime_s is None else min(wanted.lifetime_s, life_s))
     return tuple(
-        KeyNote(
-            key_id=key_id,
-            pool=each.shelf.buffer.pool,
-            master=wanted.master,
-            slaves=wanted.slaves,
-            size_bytes=len(each.bits),
-            slices=each.slices,
-            expires_s=expires_s,
-            purpose=wanted.purpose,
-        )
-        for key_id, each in zip(key_ids, reserved, strict=True)
+        [
+            KeyNote(
+                key_id=key_id,
+                pool=each.shelf.buffer.pool,
+                master=wanted.master,
+                slaves=wanted.slaves,
+                size_bytes=len(each.bits),
+                slices=each.slices,
+                expires_s=expires_s,
+                purpose=wanted.purpose,
+            )
+            for key_id, each in zip(key_ids, reserved, strict=True)
+        ]
     )
 
 
 def random_key_id(memory: Memory) -> bytes:
     """Return 16 bytes that are a UUID of version 4 (RFC 9562, 5.4)."""
-    data = memory.entropy.bytes(KEY_ID_BYTES)
-    return data[:6] + _VERSION[data[6] : data[6] + 1] + data[7:8] + _VARIANT[data[8] : data[8] + 1] + data[9:]
+    data = bytearray(memory.entropy.bytes(KEY_ID_BYTES))
+    data[6] = data[6] & 0x0F | 0x40
+    data[8] = data[8] & 0x3F | 0x80
+    return bytes(data)
 
 
 def replicate(memory: Memory, peer: str, notes: tuple[KeyNote, ...], reserved: list[Reserved]) -> Work[bool]:

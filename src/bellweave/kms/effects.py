@@ -9,8 +9,9 @@ time) and ``edge.kms_driver`` (asyncio, group commit, TLS links).
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from bellweave.dialogue import Message
 from bellweave.errors import DeliveryError, PeerRefused
@@ -21,15 +22,13 @@ M = TypeVar("M", bound=Message)
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Apply:
+class Apply(msgspec.Struct, frozen=True):
     """Run these store operations as one batch (others may join it); sends back the list of results."""
 
     operations: tuple[Operation[Any], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """Send a message to another KME and wait for the answer; sends back the answering message.
 
     Throws :class:`~bellweave.errors.PeerUnreachable` or :class:`~bellweave.errors.PeerRefused` into the work.

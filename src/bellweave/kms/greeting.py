@@ -2,12 +2,13 @@
 
 Each store counts its changes (once a second, and at each greeting; the count is stored before it is told), and each KME
 remembers the highest count that it was ever told of another's store. A KME that greets with a lower one than its peer
-remembers runs on a backup: keys wait there that were taken already. It withdraws them all before it hands out any.
+remembers runs on a backup: keys wait there that were taken already. It withdraws them all before it hands out any, and
+asks at once how far all its portions were used, so that the peer may lose its store next.
 
 The count is kept at the own store as what is remembered of oneself.
 """
 
-from bellweave.errors import PeerRefused, PeerUnreachable
+from bellweave.errors import PeerRefused
 from bellweave.kms import portions
 from bellweave.kms.confirmation import confirm
 from bellweave.kms.effects import Work, apply, ask
@@ -19,7 +20,7 @@ from bellweave.kms.roster import ORIGINS
 
 
 def greet(memory: Memory, store_name: str, peer: str, now_s: float) -> Work[None]:
-    """Greet the peer on a new link; afterwards it is in step, unless this raises.
+    """Greet the peer on a new link; afterwards it is in step, unless this raises or the link broke meanwhile.
 
     Raises:
         PeerUnreachable: The link broke again.
@@ -35,11 +36,10 @@ def greet(memory: Memory, store_name: str, peer: str, now_s: float) -> Work[None
     welcome = yield from ask(peer, hello, Welcome)
     if welcome.changes > told and welcome.changes > (yield from apply(Witness(peer=memory.kme))):
         yield from apply(WithdrawAll(pools=_pools_of(memory, peer), now_s=now_s))
+        state.restored.update(pool for pool, other in memory.roster.pools.items() if other == peer)
         memory.changes = yield from apply(Witness(peer=memory.kme, changes=welcome.changes))
-    if state.era != era:
-        raise PeerUnreachable(f"the link to {peer} broke while it was greeted")
-    state.greeted = state.linked = True
     memory.strangers.discard(peer)
+    state.linked = state.era == era  # else the link broke meanwhile, or was made anew, which has its own greeting
 
 
 def count_change(memory: Memory) -> Work[int]:
@@ -60,7 +60,9 @@ def catch_up(memory: Memory, peer: str) -> Work[None]:
         if other == peer and pool not in memory.peers[peer].aligned:
             while memory.roster.leads(pool) and (yield from confirm(memory, peer, pool)):
                 pass
-            yield from portions.aligned(memory, peer, pool)
+            if (yield from portions.aligned(memory, peer, pool)) and pool in memory.peers[peer].restored:
+                yield from portions.skip_used(memory, peer, pool)
+                memory.peers[peer].restored.discard(pool)
 
 
 def answer_hello(memory: Memory, sender: str, message: Hello) -> Work[Welcome]:

@@ -186,8 +186,8 @@ class KeyStreams:
             self.changed(stream.ksid)
             return Next(stream.drawn.end)
         if isinstance(message, DropChunk):
-            return ChunkState((yield from self._chunks.dropped(stream, message.index, now_s)))
-        return ChunkState((yield from self._chunks.wanted(stream, message.index, now_s)))
+            return ChunkState((yield from self._chunks.dropped(stream, message.index, message.attempt, now_s)))
+        return (yield from self._chunks.wanted(stream, message.index, now_s))
 
     def _joined(self, sender: str, message: OpenStream, now_s: float) -> StreamState:
         """The other end's application has opened a stream."""

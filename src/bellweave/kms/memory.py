@@ -16,19 +16,19 @@ class Peer:
     """Another KME.
 
     Attributes:
-        greeted: Whether it has told, since this server started, how many changes of our store it knows of.
         linked: Whether the link to it is up and greetings were exchanged on it.
         era: Counts greetings and losses: what was asked for in an earlier one may be out of date.
         aligned: The pools whose portions we have caught up with on this link.
+        restored: The pools in which our store comes from a backup and does not know yet what has been used since.
         orphans: Ids of keys that it may have stored and nobody gets; it is told when it can be reached.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.greeted = False
         self.linked = False
         self.era = 0
         self.aligned: set[str] = set()
+        self.restored: set[str] = set()
         self.orphans: list[bytes] = []
 
 
@@ -36,7 +36,8 @@ class Memory:
     """The state of one server of a KME.
 
     Attributes:
-        strangers: Peers that have not greeted since the start: keys of theirs are not handed out.
+        strangers: Peers that have not told, since this server started, how many changes of its store they know of:
+            keys of theirs are not handed out.
         lost_blocks: (pool, block id) of blocks of which the peer turned out to have nothing; cut no more.
         changes: The last number counted of our store's changes.
     """

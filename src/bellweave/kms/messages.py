@@ -225,19 +225,35 @@ class WantChunk(Message, frozen=True):
 
 
 class DropChunk(Message, frozen=True):
-    """From that KME: whether you hold this chunk is in doubt, forget it, so that I can draw it anew.
+    """From that KME: this attempt to draw a chunk came to nothing, as far as I know; forget it, so that I try again.
 
     Answer: :class:`ChunkState`, ``later`` if it was forgotten or never there, ``gone`` if the application has had it.
     """
 
     ksid: bytes
     index: int
+    attempt: int
 
 
 class ChunkState(Message, frozen=True):
-    """What became of a chunk."""
+    """What became of a chunk. ``attempt``: the one that its id was made with."""
 
     state: Literal["waits", "later", "gone"]
+    attempt: int = 0
+
+
+class Pulled(Message, frozen=True):
+    """From the lead: I have fetched these keys from a vendor's device; fetch their copies at yours.
+
+    Answer: :class:`Done`, before they are fetched.
+
+    Attributes:
+        vendor: The device's name in the configuration of both.
+        key_ids: As the device spells them; together, in this order, they are one block, named after the first.
+    """
+
+    vendor: str
+    key_ids: tuple[str, ...]
 
 
 class Ping(Message, frozen=True):
@@ -248,6 +264,6 @@ class Ping(Message, frozen=True):
 
 CODEC = Codec(
     Refused, Done, Hello, Welcome, Confirm, Confirmed, Assign, Next, Want, AskMarks, MarksAre, Announce, Announced,
-    Retract, Forward, Expand, OpenStream, StreamState, CloseStream, WantChunk, DropChunk, ChunkState,
-    Ping,
+    Retract, Forward, Expand, OpenStream, StreamState, CloseStream, WantChunk, DropChunk,
+    ChunkState, Pulled, Ping,
 )  # fmt: skip

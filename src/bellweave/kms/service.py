@@ -16,19 +16,24 @@ from bellweave.errors import DeliveryError, PeerRefused, PeerUnreachable
 from bellweave.kms import drawing, greeting, portions
 from bellweave.kms.confirmation import answer_confirm, confirm
 from bellweave.kms.effects import Work, apply, apply_all, ask
+from bellweave.kms.key_streams import KeyStreams
 from bellweave.kms.memory import Memory
 from bellweave.kms.messages import (
     Announce,
     Announced,
     AskMarks,
     Assign,
+    CloseStream,
     Confirm,
     Done,
+    DropChunk,
     Hello,
+    OpenStream,
     Ping,
     Refused,
     Retract,
     Want,
+    WantChunk,
 )
 from bellweave.kms.operations import AddBlock, Purge, Record, Renew, Take, Withdraw, Witness
 from bellweave.kms.params import Directory, Kms
@@ -53,6 +58,9 @@ class Kme:
         server: Name of this server among those that share the store.
         lowers_cursors: Whether bytes of which an announcement was in doubt may be used when the peer says that it does
             not have it. Not with several servers on one store.
+
+    Attributes:
+        streams: ETSI 004 streams of its SAEs.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class Kme:
     ) -> None:
         self._memory = Memory(directory, params, entropy, server, lowers_cursors=lowers_cursors)
         self._store_name = store_name
+        self.streams = KeyStreams(self, entropy)
 
     @property
     def directory(self) -> Directory:
@@ -206,6 +215,8 @@ class Kme:
         if sender not in self._memory.peers:
             return Refused(problem=f"{sender} is not among the peers of {self.name}")
         try:
+            if isinstance(message, OpenStream | CloseStream | WantChunk | DropChunk):
+                return (yield from self.streams.answer(sender, message, now_s))
             return (yield from self._answer(sender, message, now_s))
         except DeliveryError as error:
             return Refused(problem=str(error))

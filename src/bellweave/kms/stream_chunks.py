@@ -2,7 +2,8 @@
 
 A chunk is drawn once. Between the announcement of a key to the slave's KME and its delivery a line can break; whether
 the slave's application can have the chunk is then in doubt. Before it is drawn anew the slave's KME drops what it
-holds; if its application has had it already, the chunk is lost for the master: the same index never means two things.
+holds, and the new attempt gets another key id; if its application has had it already, the chunk is lost for the master:
+the same index never means two things.
 """
 
 from dataclasses import dataclass
@@ -94,34 +95,37 @@ class Chunks:
         reply = yield from ask(self._home(stream.master), WantChunk(stream.ksid, index), ChunkState)
         if reply.state != "waits":
             return Chunk(reply.state)
+        if reply.attempt:
+            stream.failed(index, reply.attempt - 1)
         return (yield from self._take(stream, caller, index, now_s))
 
-    def wanted(self, stream: Stream, index: int, now_s: float) -> Work[Literal["waits", "later", "gone"]]:
-        """Draw a chunk that the slave's KME asks for.
+    def wanted(self, stream: Stream, index: int, now_s: float) -> Work[ChunkState]:
+        """Draw a chunk that the slave's KME asks for, unless it is drawn.
 
         Raises:
             PeerUnreachable, PeerRefused, StoreFailed: Not drawn, or in doubt.
         """
+        state: Literal["waits", "later", "gone"] = "waits"
         if not self._is_here(stream.master):
-            return "gone"
-        if index in stream.drawn:
-            return "waits"
-        if stream.of(stream.master) == "absent":
-            return "later"
-        try:
-            state, _ = yield from self._draw(stream, index, keep=True, now_s=now_s)
-        except (NotEnoughKey, NotMet):
-            return "later"
-        return state
+            state = "gone"
+        elif stream.of(stream.master) == "absent":
+            state = "later"
+        elif index not in stream.drawn:
+            try:
+                state, _ = yield from self._draw(stream, index, keep=True, now_s=now_s)
+            except (NotEnoughKey, NotMet):
+                state = "later"
+        return ChunkState(state, stream.attempts.get(index, 0))
 
-    def dropped(self, stream: Stream, index: int, now_s: float) -> Work[Literal["later", "gone"]]:
-        """Forget a chunk that waits here; ``gone``: an application has it, or may be getting it at this moment.
+    def dropped(self, stream: Stream, index: int, attempt: int, now_s: float) -> Work[Literal["later", "gone"]]:
+        """Forget what waits here of an attempt; ``gone``: an application has it, or may be getting it at this moment.
 
         Raises:
             StoreFailed: Nothing was changed.
         """
         if not stream.had(index):
-            yield from apply(Withdraw(key_ids=(chunk_id(stream.ksid, index),), now_s=now_s))
+            stream.failed(index, attempt)
+            yield from apply(Withdraw(key_ids=(chunk_id(stream.ksid, index, attempt),), now_s=now_s))
         return "gone" if stream.had(index) else "later"
 
     def erase(self, stream: Stream, known: int, now_s: float) -> Work[int]:
@@ -133,7 +137,7 @@ class Chunks:
         ends = stream.ends.values()
         floor = min(end.taken.floor for end in ends)
         waiting = (index for index in range(floor, known) if not all(index in end.taken for end in ends))
-        key_ids = tuple(chunk_id(stream.ksid, index) for index in islice(waiting, ERASED_AT_ONCE))
+        key_ids = tuple(stream.key_id(index) for index in islice(waiting, ERASED_AT_ONCE))
         return (yield from apply(Withdraw(key_ids=key_ids, now_s=now_s))) if key_ids else 0
 
     def _draw(
@@ -166,16 +170,17 @@ class Chunks:
             slaves=(stream.slave,),
             count=1,
             size_bits=8 * stream.terms.chunk_bytes,
-            key_ids=(chunk_id(stream.ksid, index),),
+            key_ids=(stream.key_id(index),),
             keep=keep,
             lifetime_s=stream.terms.ttl_s,
         )
 
     def _cleared(self, stream: Stream, index: int, now_s: float) -> Work[bool]:
-        """Have a doubtful chunk dropped at both ends; returns whether it may be drawn anew."""
-        state: str = yield from self.dropped(stream, index, now_s)
+        """Have a doubtful chunk dropped at both ends; returns whether it may be drawn anew, in a new attempt."""
+        attempt = stream.attempts.get(index, 0)
+        state: str = yield from self.dropped(stream, index, attempt, now_s)
         if state == "later" and not self._is_here(stream.slave):
-            reply = yield from ask(self._home(stream.slave), DropChunk(stream.ksid, index), ChunkState)
+            reply = yield from ask(self._home(stream.slave), DropChunk(stream.ksid, index, attempt), ChunkState)
             state = reply.state
         stream.doubtful.discard(index)
         return state == "later"
@@ -184,7 +189,7 @@ class Chunks:
         end = stream.ends[caller]
         end.taking.add(index)
         try:
-            (material,) = yield from self._kme.take(caller, stream.master, (chunk_id(stream.ksid, index),), now_s)
+            (material,) = yield from self._kme.take(caller, stream.master, (stream.key_id(index),), now_s)
             end.taken.add(index)
         except UnknownKeys:
             return Chunk("gone")

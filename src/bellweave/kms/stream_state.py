@@ -17,13 +17,16 @@ MOST_OUT_OF_ORDER = 65_536
 State = Literal["absent", "open", "closed"]
 
 
-def chunk_id(ksid: bytes, index: int) -> bytes:
+def chunk_id(ksid: bytes, index: int, attempt: int = 0) -> bytes:
     """Return the key id of a chunk: the first 16 bytes of SHA-256 over KSID and index (uint32).
 
-    >>> chunk_id(bytes(16), 1) == chunk_id(bytes(16), 2)
-    False
+    Where its drawing came to nothing, the number of the attempt (uint32) follows: an id stands for one key, ever.
+
+    >>> len({chunk_id(bytes(16), 1), chunk_id(bytes(16), 2), chunk_id(bytes(16), 2, 1)})
+    3
     """
-    return hashlib.sha256(ksid + index.to_bytes(4, "big")).digest()[:KEY_ID_BYTES]
+    more = attempt.to_bytes(4, "big") if attempt else b""
+    return hashlib.sha256(ksid + index.to_bytes(4, "big") + more).digest()[:KEY_ID_BYTES]
 
 
 class Seen:
@@ -82,6 +85,7 @@ class Stream:
         drawn: Chunks that were drawn here; those that can't be, too.
         drawing: Chunks that are being drawn here.
         doubtful: Chunks whose drawing failed so that the other end may hold them.
+        attempts: Of chunks whose drawing came to nothing: how often.
         telling: Calls that are telling the other KME of it right now.
         used_s: When it was last heard of.
     """
@@ -98,6 +102,7 @@ class Stream:
     drawn: Seen = field(default_factory=Seen)
     drawing: set[int] = field(default_factory=set)
     doubtful: set[int] = field(default_factory=set)
+    attempts: dict[int, int] = field(default_factory=dict)
     telling: int = 0
 
     def joins(self, sae: str, other: str) -> bool:
@@ -111,6 +116,14 @@ class Stream:
     def of(self, sae: str) -> State:
         """Return what is known of an SAE's end."""
         return self.state.get(sae, "absent")
+
+    def key_id(self, index: int) -> bytes:
+        """Return the key id of a chunk, as far as attempts are known here."""
+        return chunk_id(self.ksid, index, self.attempts.get(index, 0))
+
+    def failed(self, index: int, attempt: int) -> None:
+        """Note that this attempt came to nothing; the next one counts."""
+        self.attempts[index] = max(self.attempts.get(index, 0), attempt + 1)
 
     def had(self, index: int) -> bool:
         """Return whether an application of this KME has, or may be getting, a chunk."""
