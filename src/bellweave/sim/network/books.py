@@ -20,7 +20,7 @@ class Books:
     def accounts(self, link: str, node: str) -> dict[Account, int]:
         """Return the ledger of a link's pool at one of its ends."""
         pool = pool_name(*self._links[link], "direct")
-        (accounts,) = self._nodes[node].store.apply((Accounts(pool=pool),))
+        (accounts,) = self._nodes[node].store.apply((Accounts(),))
         ledger: dict[Account, int] = accounts.get(pool, {})
         return ledger
 
