@@ -55,7 +55,7 @@ Deliver = Callable[[str], None]
 class _KeyInfo(msgspec.Struct):
     """What a gateway reads of a key's extension."""
 
-    bellweave_provable: bool = False
+    bellweave_provable_bits: int = 0
 
 
 class _Key(msgspec.Struct):
@@ -237,7 +237,7 @@ class TunnelRun:
         side: Any = "client" if end is self.client else "server"
         keys = _CONTAINER.decode(response.body).keys if response.status == 200 else []
         bits = sum(8 * len(each.key) for each in keys)
-        provable = sum(8 * len(each.key) for each in keys if each.key_extension.bellweave_provable)
+        provable = sum(each.key_extension.bellweave_provable_bits for each in keys)
         self._journal.note(
             Delivered(
                 at_s=self._env.now,
