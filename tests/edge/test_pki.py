@@ -2,7 +2,6 @@
 
 import datetime as dt
 import ipaddress
-import re
 from pathlib import Path
 
 import pytest
@@ -91,7 +90,7 @@ def test_any_printable_name_can_stand_in_a_certificate(name: str) -> None:
     certificate = parsed(AUTHORITY.issue("sae", name))
 
     common = [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    assert common == ([name] if len(name) <= 64 else [])
+    assert common == ([name] if len(name.encode()) <= 64 else [])
     san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     assert san.critical == (not common)
 
@@ -144,8 +143,9 @@ def test_files_that_are_no_authoritys_are_refused(tmp_path: Path) -> None:
         (cert, b"no PEM", "is no certificate"),
     ):
         path.write_bytes(content)
-        with pytest.raises(ScenarioError, match=rf"{re.escape(path.name)}: {problem}"):
+        with pytest.raises(ScenarioError) as refused:
             Authority.loaded(cert, key)
+        assert str(refused.value).startswith(f"{path}: {problem}")
 
 
 def test_pkcs12_holds_the_key_and_both_certificates_under_the_password() -> None:
@@ -159,7 +159,7 @@ def test_pkcs12_holds_the_key_and_both_certificates_under_the_password() -> None
     assert isinstance(private, ec.EllipticCurvePrivateKey)
     assert key.private_numbers() == private.private_numbers()
     assert (certificate, authorities) == (parsed(issued), [AUTHORITY.certificate])
-    with pytest.raises(ValueError, match="(?i)password"):
+    with pytest.raises(ValueError, match=r"(?i)password"):
         pkcs12.load_key_and_certificates(sealed, b"wrong")
 
 

@@ -5,7 +5,7 @@ Rules:
 1. The role is in the certificate: a URI among its alternative names (:mod:`bellweave.edge.identity`).
 2. A KME's certificate serves both ways (``serverAuth`` and ``clientAuth``: it answers SAEs and dials other KMEs) and
    names its hosts, loopback among them. SAEs and devices get ``clientAuth`` only: nobody can pose as a KME with one.
-3. The common name is the name, where it fits (64 characters); peers' software shows it and some reads nothing else.
+3. The common name is the name, where it fits (64 bytes); peers' software shows it and some reads nothing else.
 4. Private keys are files of mode 0600. A file that is there is replaced only where the caller asks for renewal; the key
    is replaced before the certificate, so a server that reads between the two sees a pair that does not fit and waits.
 """
@@ -32,7 +32,7 @@ LEAF_DAYS = 397
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
-_MAX_COMMON_NAME = 64  # RFC 5280, appendix A: ub-common-name
+_MAX_COMMON_NAME_BYTES = 64  # RFC 5280, appendix A: ub-common-name; the library counts bytes
 _SKEW = dt.timedelta(minutes=5)  # clocks of two machines differ: valid since a moment ago
 
 
@@ -132,7 +132,8 @@ class Authority:
         """
         if not name or days < 1:
             raise ScenarioError(f"a certificate needs a name and at least a day, got {name!r} and {days}")
-        common = [x509.NameAttribute(NameOID.COMMON_NAME, name)] if len(name) <= _MAX_COMMON_NAME else []
+        fits = len(name.encode()) <= _MAX_COMMON_NAME_BYTES
+        common = [x509.NameAttribute(NameOID.COMMON_NAME, name)] if fits else []
         names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(role_uri(role, name))]
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
         if role == "kme":

@@ -155,7 +155,9 @@ def replicate(memory: Memory, peer: str, notes: tuple[KeyNote, ...], reserved: l
     if len(problems) == len(notes) and problems.count(None) == len(problems):
         return True
     _doubt(reserved)
-    yield from retract(memory, peer, notes)
+    stored = tuple(note for note, problem in zip(notes, problems, strict=False) if problem is None)
+    if stored:  # not the others: a key that waits under one of their ids may be another one
+        yield from retract(memory, peer, stored)
     return False
 
 

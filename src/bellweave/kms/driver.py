@@ -33,34 +33,39 @@ class Network:
 
     Attributes:
         now_s: The time of all of them.
+        nodes: The KMEs by name.
     """
 
     def __init__(self, now_s: float = 0.0) -> None:
         self.now_s = now_s
-        self._nodes: dict[str, Node] = {}
+        self.nodes: dict[str, Node] = {}
         self._cut: set[frozenset[str]] = set()
         self._lose: dict[tuple[str, str], int] = {}
 
     def add(self, start: Callable[[], Kme], store: Store) -> Kme:
         """Start a KME on a store, and again after each crash; return it."""
         kme = start()
-        self._nodes[kme.name] = Node(start, kme, store)
+        self.nodes[kme.name] = Node(start, kme, store)
         return kme
+
+    def share(self, other: "Network", name: str) -> None:
+        """Let a KME of another network be one of this one, too: several servers of a KME each have their network."""
+        self.nodes[name] = other.nodes[name]
 
     def kme(self, name: str) -> Kme:
         """Return the KME of this name as it runs now."""
-        return self._nodes[name].kme
+        return self.nodes[name].kme
 
     def store(self, name: str) -> Store:
         """Return a KME's store."""
-        return self._nodes[name].store
+        return self.nodes[name].store
 
     def connect(self) -> None:
         """Let all KMEs greet each other, and again those that were not ready at first."""
         for _ in range(2):
-            for name, node in self._nodes.items():
+            for name, node in self.nodes.items():
                 for peer in node.kme.directory.peers:
-                    if peer in self._nodes and self._up(name, peer):
+                    if peer in self.nodes and self._up(name, peer):
                         self.run(name, node.kme.hello(peer, self.now_s))
 
     def cut(self, one: str, other: str) -> None:
@@ -81,17 +86,17 @@ class Network:
 
     def crash(self, name: str, store: Store | None = None) -> None:
         """Start a KME again, with its store or with another one (an older copy); its links are to be mended."""
-        node = self._nodes[name]
+        node = self.nodes[name]
         node.kme = node.start()
         node.store = store or node.store
         for peer in node.kme.directory.peers:
-            if peer in self._nodes:
+            if peer in self.nodes:
                 self._cut.add(frozenset((name, peer)))
                 self.kme(peer).lost(name)
 
     def tick(self) -> None:
         """Let every KME do what it does each second."""
-        for name, node in self._nodes.items():
+        for name, node in self.nodes.items():
             self.run(name, node.kme.tick(self.now_s))
 
     def run(self, name: str, work: Work[T]) -> T:
@@ -108,12 +113,12 @@ class Network:
             PeerUnreachable, PeerRefused: As the effect says.
         """
         if isinstance(effect, Apply):
-            return self._nodes[name].store.apply(effect.operations)
+            return self.nodes[name].store.apply(effect.operations)
         return self._ask(name, effect)
 
     def _ask(self, name: str, effect: Ask) -> Message:
         peer = effect.kme
-        if peer not in self._nodes or not self._up(name, peer):
+        if peer not in self.nodes or not self._up(name, peer):
             raise PeerUnreachable(f"no link from {name} to {peer}")
         message = CODEC.decode(encode(effect.message))
         answer = self.run(peer, self.kme(peer).answer(name, message, self.now_s))

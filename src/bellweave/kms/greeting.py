@@ -35,8 +35,7 @@ def greet(memory: Memory, store_name: str, peer: str, now_s: float) -> Work[None
     hello = Hello(sender=memory.kme, receiver=peer, store=store_name, changes=told)
     welcome = yield from ask(peer, hello, Welcome)
     if welcome.changes > told and welcome.changes > (yield from apply(Witness(peer=memory.kme))):
-        yield from apply(WithdrawAll(pools=_pools_of(memory, peer), now_s=now_s))
-        state.restored.update(pool for pool, other in memory.roster.pools.items() if other == peer)
+        yield from _withdraw_all(memory, now_s)
         memory.changes = yield from apply(Witness(peer=memory.kme, changes=welcome.changes))
     memory.strangers.discard(peer)
     state.linked = state.era == era  # else the link broke meanwhile, or was made anew, which has its own greeting
@@ -74,7 +73,11 @@ def answer_hello(memory: Memory, sender: str, message: Hello) -> Work[Welcome]:
     return Welcome(changes=(yield from apply(Witness(peer=sender, changes=message.changes))))
 
 
-def _pools_of(memory: Memory, peer: str) -> tuple[str, ...]:
-    """Return the pools whose keys may have come from the peer: also those between it and others (multicast copies)."""
-    known = {memory.kme, *memory.roster.peers, *memory.directory.saes.values()} - {peer}
-    return tuple(sorted(pool_name(peer, other, origin) for other in known for origin in ORIGINS))
+def _withdraw_all(memory: Memory, now_s: float) -> Work[None]:
+    """Forget all keys that wait here, whomever they are from (copies are also from pools between others)."""
+    known = sorted({memory.kme, *memory.roster.peers, *memory.directory.saes.values()})
+    pools = {pool_name(one, other, origin) for one in known for other in known for origin in ORIGINS}
+    yield from apply(WithdrawAll(pools=tuple(sorted(pools)), now_s=now_s))
+    for pool, peer in memory.roster.pools.items():
+        if peer in memory.peers:
+            memory.peers[peer].restored.add(pool)

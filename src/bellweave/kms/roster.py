@@ -40,7 +40,9 @@ class Roster:
         return self.kme <= self.pools[pool]
 
     def allowed(self, master: str, slave: str) -> bool:
-        """Return whether this master may ask for keys for this slave."""
+        """Return whether this master may ask for keys for this slave; KMEs only for KMEs."""
+        if master.startswith("@") != slave.startswith("@"):
+            return False
         if master == slave or self.kme_of(master) != self.kme or self.kme_of(slave) is None:
             return False
         return not self._pairs or master.startswith("@") or (master, slave) in self._pairs

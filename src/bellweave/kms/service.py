@@ -147,14 +147,19 @@ class Kme:
         Raises:
             UnknownKeys, NotEntitled, StoreFailed: Nothing was taken.
             PeerUnreachable: The master's KME has not greeted since this one started, so that the keys here may come
-                from a backup. For masters of this KME, whose keys may be shared with any peer: one of the peers.
+                from a backup. For a master of this KME: none of the peers has.
         """
-        strangers = self._memory.strangers
-        if strangers:
-            kme = None if master is None else self.kme_of(master)
-            if kme in strangers or kme in {None, self.name}:
-                raise PeerUnreachable(f"{', '.join(sorted(strangers))} not in step since the start")
+        if self._memory.strangers:
+            self._require_met(master)
         return (yield from apply(Take(caller=caller, master=master, key_ids=key_ids, now_s=now_s)))
+
+    def _require_met(self, master: str | None) -> None:
+        strangers = self._memory.strangers
+        kme = None if master is None else self.kme_of(master)
+        if kme is None or kme in strangers or (kme == self.name and len(strangers) == len(self._memory.peers)):
+            raise PeerUnreachable(
+                f"{self.name} has not been in step with {', '.join(sorted(strangers))} since it started"
+            )
 
     # ------------------------------------------------------------------------------------------------------- devices
 

@@ -60,6 +60,10 @@ class Pki:
         """Return files for any role; called again, it renews them in place."""
         return self.written(f"{role}-{name}", self.authority.issue(role, name, hosts))
 
+    def issued_for(self, days: int, role: Role, name: str) -> Files:
+        """Return files of a certificate that is valid for so many days."""
+        return self.written(f"{role}-{name}", self.authority.issue(role, name, days=days))
+
     def expired(self, role: Role, name: str) -> Files:
         """Return files of a certificate that ran out yesterday."""
         start = dt.datetime.now(dt.UTC) - dt.timedelta(days=3)
