@@ -286,14 +286,19 @@ class Kme:
         for peer in memory.roster.peers:
             if memory.in_step(peer):
                 try:
-                    yield from self._tick_with(peer, now_s)
+                    yield from self.tend(peer, now_s)
                 except (PeerUnreachable, PeerRefused):
                     continue  # what is left is for the next tick
         for _ in range(PURGES):
             if not (yield from apply(Purge(now_s=now_s))):
                 break
 
-    def _tick_with(self, peer: str, now_s: float) -> Work[None]:
+    def tend(self, peer: str, now_s: float) -> Work[None]:
+        """Do what a tick does for one peer, which is in step: for drivers that know with whom something has happened.
+
+        Raises:
+            PeerUnreachable, PeerRefused, StoreFailed: The rest is for the next time.
+        """
         memory = self._memory
         yield from ask(peer, Ping(changes=memory.changes), Done)
         yield from drawing.retract_orphans(memory, peer)
