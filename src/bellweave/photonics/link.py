@@ -4,7 +4,7 @@
 * :func:`coincidences`: only what survives matching, drawn from the rates of :mod:`bellweave.photonics.theory`.
 
 Each block starts at source time 0, and the times of its emissions lie in [0, block_s). Interferometer phases, channel
-cuts and modulator slots depend on the time since the start of the run, block x block_s + t.
+cuts and modulator slots depend on the time since the start of the run: that of the block's start + t.
 """
 
 from functools import lru_cache
@@ -28,21 +28,26 @@ _PLACES: Bytes = ((np.arange(16) >> np.array([[3], [2], [1], [0]])) & 1).astype(
 """What each of the 16 cells means: basis_a, basis_b, bit_a, bit_b."""
 
 
-def tags(link: OpticalLink, seed: int, block: int) -> tuple[Detections, Detections]:
+def tags(link: OpticalLink, seed: int, block: int, start_s: float | None = None) -> tuple[Detections, Detections]:
     """Return Alice's and Bob's detections in one block, each by the node's own clock.
 
     Args:
         link: The link.
         seed: The run's seed.
         block: Index of the block, >= 0.
+        start_s: When it starts, for links that do not have the source all the time; None: right after the one before.
 
     Raises:
         ScenarioError: If the link is impossible (:func:`check_link`).
     """
-    sampler = outcomes.sampler(link, _start_s(link, block, matters=False))
+    begun_s = block * link.block_s if start_s is None else start_s
+    start_ps = block * s_to_ps(link.block_s) if start_s is None else s_to_ps(start_s)
+    sampler = outcomes.sampler(link, begun_s if states.drifts(link) else 0.0)
     rng = stream(seed, "link", link.name, "block", block, "pairs")
     emitted = source.pairs(link.source, link.block_s, sampler.keep, rng)
-    bases = {role: _Modulator(link, arm, role, seed, block) for role, arm in (("alice", link.alice), ("bob", link.bob))}
+    bases = {
+        role: _Modulator(link, arm, role, seed, start_ps) for role, arm in (("alice", link.alice), ("bob", link.bob))
+    }
     alice_mode, bob_mode = sampler.draw(
         emitted, bases["alice"].at(emitted.time_ps), bases["bob"].at(emitted.time_ps), rng
     )
@@ -50,19 +55,25 @@ def tags(link: OpticalLink, seed: int, block: int) -> tuple[Detections, Detectio
     for role, arm, mode in (("alice", link.alice, alice_mode), ("bob", link.bob, bob_mode)):
         own_rng = stream(seed, "link", link.name, "block", block, role)
         time_ps, drawn = _with_crosstalk(link, arm, emitted.time_ps, mode, bases[role], own_rng)
-        time_ps, drawn = _uncut(link, role, block, time_ps, drawn)
+        time_ps, drawn = _uncut(link, role, start_ps, time_ps, drawn)
         seen.append(_detections(link, arm, time_ps, drawn, bases[role], own_rng))
     return seen[0], seen[1]
 
 
-def coincidences(link: OpticalLink, seed: int, block: int) -> tuple[Rounds, Rounds]:
+def coincidences(link: OpticalLink, seed: int, block: int, start_s: float | None = None) -> tuple[Rounds, Rounds]:
     """Return Alice's and Bob's rounds of one block, before sifting; Bob's bits are flipped already.
+
+    Arguments are those of :func:`tags`.
 
     Raises:
         ScenarioError: If the link is impossible (:func:`check_link`).
     """
     rng = stream(seed, "link", link.name, "block", block, "coincidences")
-    mean, cumulative = _cells(msgspec.msgpack.encode(link), _start_s(link, block, matters=link.cut is not None))
+    check_link(link)
+    begun_s = block * link.block_s if start_s is None else start_s
+    matters = link.cut is not None or states.drifts(link)  # what is the same in all blocks is computed once,
+    nameless = msgspec.msgpack.encode(msgspec.structs.replace(link, name=""))  # and for all links that are alike
+    mean, cumulative = _cells(nameless, begun_s if matters else 0.0)
     if isinstance(link.source, PulsedSource):  # a pulse gives one round or none
         pulses = source.pulses(link.source, link.block_s)
         count = int(rng.binomial(pulses, min(1.0, mean / pulses)))
@@ -82,13 +93,13 @@ def bob_flips(link: OpticalLink) -> tuple[bool, bool]:
 class _Modulator:
     """A node's basis setting at any time of a block; None for passive analysers."""
 
-    def __init__(self, link: OpticalLink, arm: Arm, role: str, seed: int, block: int) -> None:
+    def __init__(self, link: OpticalLink, arm: Arm, role: str, seed: int, start_ps: int) -> None:
         analyser = arm.node.analyser
         self._analyser: Polarisation | None = None
         if isinstance(analyser, Polarisation) and analyser.basis_choice != "passive":
             self._analyser = analyser
             self._key = modulator.key(analyser, seed, link.name, role)
-            self._start_ps = block * s_to_ps(link.block_s)
+            self._start_ps = start_ps
             if isinstance(link.source, PulsedSource):  # modulators switch between two pulses, not during one
                 self._start_ps += round(source.period_ps(link.source) / 2.0)
 
@@ -115,11 +126,10 @@ def _with_crosstalk(
     return np.concatenate([time_ps, strayed_ps]), np.concatenate([mode, strayed])
 
 
-def _uncut(link: OpticalLink, role: str, block: int, time_ps: Ints, mode: Ints) -> tuple[Ints, Ints]:
+def _uncut(link: OpticalLink, role: str, start_ps: int, time_ps: Ints, mode: Ints) -> tuple[Ints, Ints]:
     """Return the photons that are emitted while the arm's channel is whole."""
     if link.cut is None or link.cut.arm != role:
         return time_ps, mode
-    start_ps = block * s_to_ps(link.block_s)
     whole = (time_ps + start_ps < s_to_ps(link.cut.start_s)) | (time_ps + start_ps >= s_to_ps(link.cut.end_s))
     return time_ps[whole], mode[whole]
 
@@ -145,16 +155,10 @@ def _detections(
     return Detections(shown_ps, channel, duration_ps, channels, setting)
 
 
-def _start_s(link: OpticalLink, block: int, *, matters: bool) -> float:
-    """Return the block's start where it matters, else 0: what is the same in all blocks is computed once."""
-    return block * link.block_s if matters or states.drifts(link) else 0.0
-
-
 @lru_cache(maxsize=256)
 def _cells(encoded: bytes, start_s: float) -> tuple[float, Reals]:
     """Return (mean number of rounds, cumulative distribution over the 16 cells basis_a, basis_b, bit_a, bit_b)."""
     link = msgspec.msgpack.decode(encoded, type=OpticalLink)
-    check_link(link)
     cells_hz = theory.cells_hz(link, start_s).ravel()
     total_hz = float(cells_hz.sum())
     cumulative = np.cumsum(cells_hz) / total_hz if total_hz else np.ones(16)

@@ -4,10 +4,10 @@ import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import FileIO
+from io import BufferedWriter, FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self, TypeVar, cast
+from typing import Self, TypeVar, cast
 
 import msgspec
 
@@ -80,6 +80,8 @@ class RunWriter:
 class NetworkWriter:
     """Writes the directory of a network run: ``manifest.json``, ``scenario.toml``, and events one by one.
 
+    Lines are buffered: a run that is killed leaves whole lines, and perhaps a torn last one.
+
     A directory that holds the same run is written anew; one that holds another run is refused.
 
     Raises:
@@ -88,18 +90,33 @@ class NetworkWriter:
 
     def __init__(self, directory: Path, run: Manifest, scenario_toml: str) -> None:
         self.directory = directory
+        self._encoder = msgspec.json.Encoder()
         try:
             directory.mkdir(parents=True, exist_ok=True)
             if (directory / "manifest.json").exists():
                 _require_same(directory, run)
             _write_whole(directory / "scenario.toml", scenario_toml.encode())
             _write_whole(directory / "manifest.json", _pretty(run))
-            self._events = (directory / "events.jsonl").open("wb")
+            self._events: BufferedWriter = (directory / "events.jsonl").open("wb")
         except OSError as error:
             raise ScenarioError(f"can't write results: {error.strerror}", file=str(directory)) from None
 
-    def __enter__(self) -> IO[bytes]:
-        return self._events
+    def append(self, event: Event) -> None:
+        """Append an event.
+
+        Raises:
+            ScenarioError: If it can't be written; what was written before stays.
+        """
+        try:
+            self._events.write(self._encoder.encode(event) + b"\n")
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> ScenarioError:
+        return ScenarioError(f"can't write results: {error.strerror}", file=str(self.directory))
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -107,7 +124,9 @@ class NetworkWriter:
         try:
             self._events.close()
         except OSError as failed:
-            raise ScenarioError(f"can't write results: {failed.strerror}", file=str(self.directory)) from None
+            self._events.raw.close()
+            if error is None:  # else the first error says it
+                raise self._failed(failed) from None
 
 
 def read_events(directory: Path) -> tuple[Event, ...]:

@@ -23,7 +23,7 @@ class SlotBegan(Happening, frozen=True):
     Attributes:
         slot: Its number.
         links: The links that it serves; empty: idle.
-        lost_s: What reconfiguration and synchronisation take of it.
+        lost_s: What reconfiguration and synchronisation take of it from links that the slot before did not serve.
     """
 
     slot: int
@@ -32,10 +32,17 @@ class SlotBegan(Happening, frozen=True):
 
 
 class BlockDistilled(Happening, frozen=True):
-    """A block, or several distilled as one, was distilled at both ends; ``at_s``: its key reached the KMEs."""
+    """A block, or several distilled as one, was distilled at both ends; ``at_s``: its key reached the KMEs.
+
+    Attributes:
+        slot: Whose photons completed it.
+        block: Its counts.
+        ingested_bits: What both KMEs took: whole bytes of ``block.ledger.final``, or 0 if a node failed meanwhile.
+    """
 
     slot: int
     block: BlockRecord
+    ingested_bits: int = 0
 
 
 class Delivered(Happening, frozen=True):

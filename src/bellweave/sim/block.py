@@ -88,7 +88,7 @@ def distil_blocks(scenario: Scenario, blocks: Sequence[RawBlock]) -> Distilled:
     sacrificed = 0
     singles: tuple[int | None, int | None] = (None, None)
     if scenario.run.level == "tags":
-        seen = [link.tags(each.optical, seed, each.number) for each in blocks]
+        seen = [link.tags(each.optical, seed, each.number, each.start_s) for each in blocks]
         singles = (sum(len(hers) for hers, _ in seen), sum(len(his) for _, his in seen))
         opticals = [each.optical for each in blocks]
         (alice, hers), (bob, his) = converse(
@@ -98,7 +98,7 @@ def distil_blocks(scenario: Scenario, blocks: Sequence[RawBlock]) -> Distilled:
         )
         sacrificed = hers + his
     else:
-        matched = [link.coincidences(each.optical, seed, each.number) for each in blocks]
+        matched = [link.coincidences(each.optical, seed, each.number, each.start_s) for each in blocks]
         rounds = joined_rounds([each for each, _ in matched]), joined_rounds([each for _, each in matched])
         alice, bob = converse(
             _distilled("alice", rounds[0], scenario, context, _keys(scenario, context, "alice"), None),

@@ -1,5 +1,6 @@
 """Stock and books: how much key a link holds, and at the end the proof that no bit was lost or used twice."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from bellweave.kms.operations import Accounts
@@ -16,6 +17,16 @@ class Books:
         self._nodes = nodes
         self._links = links
         self.level_bits: dict[str, float] = dict.fromkeys(links, 0.0)
+        self._ingested_bits = dict.fromkeys(links, 0)
+        self._given_bits: Counter[tuple[str, str]] = Counter()
+
+    def ingested(self, link: str, bits: int) -> None:
+        """Note that both ends' KMEs took so many bits of a link's block."""
+        self._ingested_bits[link] += bits
+
+    def given(self, link: str, node: str, bits: int) -> None:
+        """Note that a gateway got a key of so many bits from a node's KME."""
+        self._given_bits[link, node] += bits
 
     def accounts(self, link: str, node: str) -> dict[Account, int]:
         """Return the ledger of a link's pool at one of its ends."""
@@ -42,12 +53,19 @@ class Books:
         for link, nodes in self._links.items():
             for node in nodes:
                 accounts = self.accounts(link, node)
-                spent = sum(bits for name, bits in accounts.items() if name != "ingested")
-                if spent != accounts.get("ingested", 0):
-                    raise AssertionError(f"the books of {link} at {node} do not add up: {accounts}")
+                self._check(link, node, accounts)
                 yield LedgerClosed(
                     at_s=now_s, link=link, kme=node, accounts={str(name): bits for name, bits in accounts.items()}
                 )
+
+    def _check(self, link: str, node: str, accounts: Mapping[Account, int]) -> None:
+        ingested = accounts.get("ingested", 0)
+        spent = sum(bits for name, bits in accounts.items() if name != "ingested")
+        if spent != ingested or ingested != self._ingested_bits[link]:
+            taken = f"its devices gave {self._ingested_bits[link]} bits"
+            raise AssertionError(f"the books of {link} at {node} do not add up: {taken}, {accounts}")
+        if accounts.get("delivered", 0) < self._given_bits[link, node]:
+            raise AssertionError(f"{node} delivered more of {link} than it booked: {self._given_bits[link, node]} bits")
 
 
 class Lazy(Mapping[str, float]):

@@ -1,8 +1,8 @@
 """Gateways: both ends of every tunnel, each an event queue around its rotation machine.
 
 They ask their KMEs through the real ETSI 014 handler, by real requests, and read its JSON answers; the client end is
-the master SAE. An IKEv2 exchange takes two round trips. Keys are compared where the sessions are made: a gateway whose
-peer holds another key gets no session.
+the master SAE. An IKEv2 exchange takes two round trips. Both ends' keys are compared where a session is made: a gateway
+whose peer has given the key up gets none; two different keys under one id are a defect.
 """
 
 import hmac
@@ -48,8 +48,8 @@ from bellweave.tunnel.server import Server
 EXCHANGES = 4
 """One-way trips of IKE_SA_INIT and IKE_AUTH."""
 
-Deliver = Callable[[str], None]
-"""Called with a tunnel's name after one of its KMEs has delivered a key."""
+Deliver = Callable[[str, str, int], None]
+"""Called with a tunnel's name, a node and a key's bits when that node's KME has delivered a key."""
 
 
 class _KeyInfo(msgspec.Struct):
@@ -100,7 +100,7 @@ class TunnelRun:
         self._client_sae, self._server_sae = sae_names(name)
         self._session: str | None = None
         self._births = 0
-        self.start()
+        self._asks = True
 
     def start(self) -> None:
         """Put both ends in place, from nothing; those of an earlier start hear nothing any more."""
@@ -114,6 +114,10 @@ class TunnelRun:
         """One of the two nodes failed: the session ends and nothing of it is left."""
         self._births += 1
         self.end_session(reason)
+
+    def finish(self) -> None:
+        """Ask for no more keys and renew no more sessions: the run ends; what is under way goes on."""
+        self._asks = False
 
     def end_session(self, reason: str) -> None:
         """Note that the session ends, if there is one."""
@@ -132,7 +136,7 @@ class TunnelRun:
         got = end.queue.get()
         while True:
             event: Event = Tick()
-            due_s = end.machine.due_s
+            due_s = end.machine.due_s if self._asks else float("inf")
             if due_s > self._env.now:
                 alarm = self._env.timeout(due_s - self._env.now) if due_s < float("inf") else None
                 yield got if alarm is None else got | alarm
@@ -141,6 +145,8 @@ class TunnelRun:
                     got = end.queue.get()
             if birth != self._births:
                 return
+            if isinstance(event, Tick) and not self._asks:
+                continue
             for action in end.machine.handle(event, self._env.now):
                 self._act(end, action, birth)
 
@@ -188,10 +194,12 @@ class TunnelRun:
             return
         keys = [end.keys.get(key_id, b"") for end in (self.client, self.server)]
         event: Event = Switched(key_id)
-        if keys[0] and hmac.compare_digest(*keys):
+        if not all(keys):  # one end has given it up meanwhile
+            event = SwitchFailed(key_id, "AUTHENTICATION_FAILED")
+        elif hmac.compare_digest(*keys):
             self._begin(key_id, renewed=False)
         else:
-            event = SwitchFailed(key_id, "AUTHENTICATION_FAILED")
+            raise AssertionError(f"the two ends of {self._name} hold different keys under {key_id}")
         for end in (self.client, self.server):
             end.queue.put(event)
 
@@ -255,6 +263,6 @@ class TunnelRun:
             if side == "client":
                 self._starved(response.outcome)
             return KeyRefused(response.outcome)
-        self._delivered(self._name)
+        self._delivered(self._name, end.node, bits)
         end.keys[keys[0].key_ID] = keys[0].key
         return KeyArrived(keys[0].key_ID)

@@ -1,32 +1,34 @@
 """The journal of a network run: events in the order of virtual time, kept and, where asked, written as they happen."""
 
 from collections.abc import Callable
-from typing import IO
-
-import msgspec
 
 from bellweave.results.network_records import Event
 
-_ENCODER = msgspec.json.Encoder()
+Sink = Callable[[Event], None]
+"""Takes an event."""
 
 
 class Journal:
-    """Takes events.
+    """Takes events, in order.
 
     Args:
-        file: Where each event goes as one JSON line; None: nowhere.
-        watch: Called with each event.
+        sinks: Called with each event: what writes it, what shows progress.
     """
 
-    def __init__(self, file: IO[bytes] | None = None, watch: Callable[[Event], None] | None = None) -> None:
-        self._file = file
-        self._watch = watch
+    def __init__(self, *sinks: Sink) -> None:
+        self._sinks = sinks
+        self._now_s = 0.0
         self.events: list[Event] = []
 
     def note(self, event: Event) -> None:
-        """Take an event."""
+        """Take an event.
+
+        Raises:
+            AssertionError: If it comes before the last one: a defect.
+        """
+        if event.at_s < self._now_s:
+            raise AssertionError(f"{type(event).__name__} at {event.at_s} s comes after {self._now_s} s")
+        self._now_s = event.at_s
         self.events.append(event)
-        if self._file is not None:
-            self._file.write(_ENCODER.encode(event) + b"\n")
-        if self._watch is not None:
-            self._watch(event)
+        for sink in self._sinks:
+            sink(event)

@@ -2,18 +2,25 @@
 
 A node that fails loses what is in memory: its works are dropped where they wait, its KME starts again from its store
 when the node returns, and greets its peers. The store survives.
+
+A KME's tick, once a second and over all peers and pools, would cost more than everything else. Instead the node tends a
+peer when a block that they share has come in, and purges what has expired at the same time; with nothing new there is
+nothing else to do.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import simpy
 
 from bellweave import rng
+from bellweave.blocks import SecretBlock
 from bellweave.dialogue import Message
 from bellweave.errors import DeliveryError, PeerRefused, PeerUnreachable
 from bellweave.kms.effects import Apply, Ask, Work
 from bellweave.kms.messages import Refused
+from bellweave.kms.operations import Purge
 from bellweave.kms.params import Directory, Kms, Pair
 from bellweave.kms.service import Kme
 from bellweave.kms.store import MemoryStore
@@ -21,6 +28,9 @@ from bellweave.scenario.schema import Scenario
 
 T = TypeVar("T")
 Process = Generator[simpy.Event, Any, T]
+
+Presence = tuple[int, ...]
+"""How often each of some nodes has started: as long as it stays the same, none of them has failed."""
 
 PEER_S = 2.0
 """How long a KME waits for another one that is down."""
@@ -37,6 +47,7 @@ class Node:
         self.name = name
         self.up = True
         self.starts = 0
+        """How often its KME has started."""
         self.store = MemoryStore()
         self._directory, self._params, self._seed = directory, params, seed
         self.kme = self._started()
@@ -69,12 +80,45 @@ class Nodes:
     def __getitem__(self, name: str) -> Node:
         return self.by_name[name]
 
-    def greet(self, name: str) -> Process[None]:
-        """Let a node's KME and its peers that are up greet each other."""
-        for peer in self[name].kme.directory.peers:
-            if self[peer].up:
-                yield from self.perform(name, self[name].kme.hello(peer, self._env.now))
-                yield from self.perform(peer, self[peer].kme.hello(name, self._env.now))
+    def presence(self, names: Iterable[str]) -> Presence | None:
+        """Return what stays the same as long as none of these nodes fails; None if one is down."""
+        nodes = [self[name] for name in names]
+        return tuple(node.starts for node in nodes) if all(node.up for node in nodes) else None
+
+    def peers_up(self, name: str) -> list[str]:
+        """Return those of a node's peers that are up."""
+        return [peer for peer in self[name].kme.directory.peers if self[peer].up]
+
+    def connect(self) -> None:
+        """Let all KMEs greet each other before the run begins, in no time."""
+        latency_s, self.latency_s = self.latency_s, 0.0
+        for name, node in self.by_name.items():
+            for peer in node.kme.directory.peers:
+                for _ in self.perform(name, node.kme.hello(peer, 0.0)):
+                    raise AssertionError("work without latency takes no time")
+        self.latency_s = latency_s
+
+    def greet(self, name: str, peer: str) -> Process[None]:
+        """Let two nodes' KMEs greet each other; if one fails meanwhile it does so again when it returns."""
+        with suppress(NodeFailedError, PeerUnreachable, PeerRefused):
+            yield from self.perform(name, self[name].kme.hello(peer, self._env.now))
+            yield from self.perform(peer, self[peer].kme.hello(name, self._env.now))
+
+    def ingest(self, name: str, block: SecretBlock, peer: str) -> None:
+        """Give a distilled block to a node's KME, which takes no time."""
+        for _ in self.perform(name, self[name].kme.ingest(block, peer, self._env.now)):
+            raise AssertionError("a KME takes a block without asking anybody")
+
+    def tend(self, name: str, peer: str) -> Process[None]:
+        """After a block has come in: purge what has expired at both KMEs, and let the lead confirm and set aside."""
+        for end in (name, peer):
+            while any(self[end].store.apply((Purge(now_s=self._env.now),))):
+                pass
+        lead, second = sorted((name, peer))
+        kme = self[lead].kme
+        if kme.in_step(second):  # else the greeting that is under way does it
+            with suppress(NodeFailedError, PeerUnreachable, PeerRefused):
+                yield from self.perform(lead, kme.tend(second, self._env.now))
 
     def perform(self, name: str, work: Work[T]) -> Process[T]:
         """Run work of a node's KME; it takes as long as the answers that it waits for.

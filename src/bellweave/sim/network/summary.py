@@ -131,7 +131,11 @@ def summarise(run: NetworkRun) -> NetworkSummary:
     schedule = run.scenario.schedule
     sources, slot_s = (schedule.sources, schedule.slot_s) if schedule else (1, 0.0)
     whole_s = len(slots) * sources * slot_s or 1.0
-    lost_s = sum(slot.lost_s * len(slot.links) for slot in slots)
+    before: tuple[str, ...] = ()
+    lost_s = 0.0
+    for slot in slots:
+        lost_s += slot.lost_s * len(set(slot.links) - set(before))  # a link that goes on loses nothing
+        before = slot.links
     minted = _minted(run, links, tunnels)
     return NetworkSummary(
         duration_s=run.duration_s,
