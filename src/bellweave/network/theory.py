@@ -1,4 +1,4 @@
-"""Closed forms of a network that takes turns: rounds, supply and demand of a link, waiting times, how far sources reach.
+"""Closed forms of a network that takes turns: rounds, supply and demand of a link, waiting times, scale.
 
 Everything is deterministic: a slot of a link gives ``bits`` of key, a tunnel asks for a key of ``bits`` each period.
 What chance adds (blocks vary, some are rejected) is the simulation's business.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from bellweave.errors import ScenarioError
+from bellweave.network.checks import check_pairs, check_schedule
 from bellweave.photonics.checks import check_link
 from bellweave.photonics.params import Arm, Fibre, OpticalLink
 from bellweave.scenario.schema import Link, Scenario
@@ -51,12 +52,16 @@ def check_references(scenario: Scenario) -> None:
     """
     for name in scenario.link:
         optical_link(scenario, name)
+    links = {name: (link.alice, link.bob) for name, link in scenario.link.items()}
     for name, tunnel in scenario.tunnel.items():
         for end in ("client", "server"):
             _named(scenario.node, getattr(tunnel, end), f"tunnel.{name}.{end}")
         if tunnel.client == tunnel.server:
             raise ScenarioError(f"a tunnel joins two nodes, both are {tunnel.client!r}", path=f"tunnel.{name}.server")
         _check_sizes(scenario, name)
+    check_pairs({f"tunnel.{name}": (each.client, each.server) for name, each in scenario.tunnel.items()}, links)
+    if scenario.schedule is not None:
+        check_schedule(scenario.schedule, links, lost_s(scenario))
     for name in scenario.recorded:
         if name not in scenario.link:
             raise ScenarioError(f"no link of that name; there are {_list(scenario.link)}", path=f"recorded.{name}")
@@ -67,6 +72,12 @@ def check_references(scenario: Scenario) -> None:
                 f"{scenario.switch.ports} ports can't serve {len(users)} nodes ({', '.join(sorted(users))})",
                 path="switch.ports",
             )
+
+
+def lost_s(scenario: Scenario) -> float:
+    """Return what reconfiguration and synchronisation take of a slot in which the switch connects other ports."""
+    switch = scenario.switch
+    return 0.0 if switch is None else switch.reconfiguration_s + switch.synchronisation_s
 
 
 def _check_sizes(scenario: Scenario, name: str) -> None:
