@@ -1,0 +1,92 @@
+"""The HTTPS endpoints of a KME: which handler stands behind which port, and whom each lets in.
+
+ETSI 014 is for the SAEs of this KME, SKIP for those of them that the configuration names, ``device`` for its QKD
+devices. Those that the configuration does not name are not served.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from bellweave.api import etsi014, skip
+from bellweave.api.http import Request, Response
+from bellweave.edge import device_server
+from bellweave.edge.clock import now_s
+from bellweave.edge.entropy import SystemEntropy
+from bellweave.edge.http_server import Door, Guest, HttpServer, Observer, Service
+from bellweave.edge.identity import Identity, Presented
+from bellweave.edge.kme_references import local_saes
+from bellweave.edge.kms_driver import Driver
+from bellweave.edge.tls import Certificates
+from bellweave.kms.config import KmeConfig, Limits
+from bellweave.kms.effects import Work
+from bellweave.kms.service import Kme
+
+
+class Unobserved:
+    """An observer that takes no note of anything."""
+
+    def answered(self, interface: str, guest: Guest, request: Request, response: Response, took_s: float) -> None:
+        """Pass over an answer."""
+
+    def connections(self, interface: str, number: int) -> None:
+        """Pass over a number of connections."""
+
+    def turned_away(self, interface: str, why: str) -> None:
+        """Pass over a connection that came to nothing."""
+
+
+Handle = Callable[[Request, str | None, float], Work[Response]]
+Who = Callable[[Presented, float], Identity]
+
+
+def https_servers(
+    config: KmeConfig,
+    kme: Kme,
+    driver: Driver,
+    certificates: Certificates,
+    observer: Observer,
+    arrived: Callable[[], None],
+) -> dict[str, HttpServer]:
+    """Return the servers that a configuration names, by the names of their endpoints.
+
+    Args:
+        config: Says which.
+        kme: Whom they serve.
+        driver: Runs its work.
+        certificates: What they show and whom they let in.
+        observer: Gets metrics and access log.
+        arrived: Called when a device has brought a block.
+    """
+
+    def server(name: str, handle: Handle, who: Who, limits: Limits = config.limits) -> HttpServer:
+        service = Service(name, handle, driver.start, now_s, etsi014=name == "etsi014")
+        return HttpServer(service, limits, Door(certificates, who), observer)
+
+    saes = local_saes(config.directory)
+    servers = {}
+    if config.etsi014 is not None:
+        servers["etsi014"] = server(
+            "etsi014",
+            lambda request, caller, time_s: etsi014.handle(request, caller, kme, time_s),
+            lambda shown, time_s: certificates.sae(shown, saes, time_s),
+        )
+    if config.skip is not None:
+        system, entropy = config.skip.system or kme.name, SystemEntropy()
+        clients = frozenset(config.skip.clients) or saes
+        servers["skip"] = server(
+            "skip",
+            lambda request, caller, time_s: skip.handle(request, caller, kme, time_s, system=system, entropy=entropy),
+            lambda shown, time_s: certificates.sae(shown, clients, time_s),
+        )
+    if config.device is not None:
+        links = config.devices
+        servers["device"] = server(
+            "device",
+            lambda request, caller, time_s: device_server.handle(
+                request, caller, kme, time_s, links=links, arrived=arrived
+            ),
+            lambda shown, time_s: certificates.peer(shown, "device", time_s),
+            msgspec.structs.replace(config.limits, body_bytes=device_server.MAX_BODY_BYTES),
+        )
+    return servers
