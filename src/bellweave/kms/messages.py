@@ -183,6 +183,7 @@ class OpenStream(Message, frozen=True):
         source, destination: SAEs; the source is the sender's.
         terms: What the sender agreed on with it, unless the receiver knows of terms that were there before.
         master: Which of the two draws the chunks, as far as the sender knows.
+        born: Random name of the sender's start: what it knew of streams before is lost.
     """
 
     ksid: bytes
@@ -190,6 +191,7 @@ class OpenStream(Message, frozen=True):
     destination: str
     terms: Terms
     master: str
+    born: bytes
 
 
 class StreamState(Message, frozen=True):
@@ -198,11 +200,13 @@ class StreamState(Message, frozen=True):
     Attributes:
         state: Whether its application has opened it; ``closed``: it can't be opened (any more) under this KSID.
         terms, master: What counts from now on, at both ends.
+        born: As in :class:`OpenStream`.
     """
 
     state: Literal["open", "unknown", "closed"]
     terms: Terms
     master: str
+    born: bytes
 
 
 class CloseStream(Message, frozen=True):
