@@ -17,7 +17,7 @@ from bellweave.edge.device_client import DeviceClient
 from bellweave.edge.device_server import MSGPACK, Receipt
 from bellweave.edge.http_connection import Then
 from bellweave.edge.http_server import Door, HttpServer, Service
-from bellweave.edge.kme_servers import Unobserved
+from bellweave.edge.kme_watch import Telemetry
 from bellweave.edge.tls import Certificates, client_context
 from bellweave.errors import PeerRefused, PeerUnreachable, ScenarioError
 from bellweave.kms.config import Limits
@@ -62,7 +62,7 @@ async def serving(tmp_path: Path, kme: Kme, port: int = 0) -> AsyncIterator[Devi
     certificates = Certificates(pki.kme("kme-a").tls(), tmp_path, print)
     door = Door(certificates, lambda shown, time_s: certificates.peer(shown, "device", time_s))
     service = Service("device", kme.handle, kme.start, now_s)
-    kme.server = HttpServer(service, Limits(body_bytes=1 << 20), door, Unobserved())
+    kme.server = HttpServer(service, Limits(body_bytes=1 << 20), door, Telemetry(None))
     host, port = await kme.server.start("127.0.0.1", port)
     files = pki.device("detector 1")
     context = client_context(files.ca, files.cert, files.key)

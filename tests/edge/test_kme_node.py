@@ -17,6 +17,7 @@ from bellweave.blocks import SecretBlock
 from bellweave.edge import kme_node
 from bellweave.edge.clock import now_s
 from bellweave.edge.device_client import DeviceClient
+from bellweave.edge.etsi004_client import Etsi004Client
 from bellweave.edge.kme_node import KmeNode
 from bellweave.edge.kme_store import Opened
 from bellweave.edge.tls import client_context
@@ -25,6 +26,7 @@ from bellweave.kms.config import KmeConfig
 from bellweave.kms.operations import Operation, Store
 from bellweave.kms.records import Material
 from bellweave.kms.store import MemoryStore
+from bellweave.kms.stream_terms import Terms
 from bellweave.kms.wanted import Wanted
 from bellweave.testing.certificates import Files, Pki
 from bellweave.testing.key_servers import block, directory
@@ -60,6 +62,8 @@ class Pair:
                     "link": {"listen": f"127.0.0.1:{ports[name]}"},
                     "device": {"listen": "127.0.0.1:0"},
                     "etsi014": {"listen": "127.0.0.1:0"},
+                    "etsi004": {"listen": "127.0.0.1:0"},
+                    "admin": {"listen": "127.0.0.1:0"},
                     "skip": {"listen": "127.0.0.1:0", "system": SAE[name]},
                     "peers": {peer: {"address": f"127.0.0.1:{ports[peer]}"}},
                     "devices": {f"device at {name}": peer},
@@ -129,20 +133,23 @@ class Pair:
         return await node.driver.run(node.kme.take(slave, master, key_ids, now_s()))
 
     async def call(self, sae: str, at: str, endpoint: str, path: str) -> tuple[int, Any]:
-        """Return status and body of a GET."""
+        """Return status and body of a GET by an SAE."""
         context = context_of(self.pki.sae(sae))
         host, port = self.nodes[at].addresses[endpoint]
+        connection = http.client.HTTPSConnection(host, port, context=context, timeout=10.0)
+        return await asyncio.to_thread(get, connection, path)
 
-        def get() -> tuple[int, Any]:
-            connection = http.client.HTTPSConnection(host, port, context=context, timeout=10.0)
-            try:
-                connection.request("GET", path)
-                response = connection.getresponse()
-                return response.status, json.loads(response.read())
-            finally:
-                connection.close()
+    async def admin(self, at: str, path: str) -> tuple[int, Any]:
+        """Return status and body of a GET at the admin endpoint."""
+        connection = http.client.HTTPConnection(*self.nodes[at].addresses["admin"], timeout=10.0)
+        return await asyncio.to_thread(get, connection, path)
 
-        return await asyncio.to_thread(get)
+
+def get(connection: http.client.HTTPConnection, path: str) -> tuple[int, Any]:
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
 
 
 def context_of(files: Files) -> Any:
@@ -348,16 +355,54 @@ async def test_a_node_that_stops_answers_what_it_was_asked(tmp_path: Path, pki: 
         await stopping
 
 
-async def test_a_node_that_can_not_listen_says_so_and_leaves_nothing_open(tmp_path: Path, pki: Pki) -> None:
+@pytest.mark.parametrize("endpoint", ["link", "etsi014", "etsi004", "skip", "device", "admin"])
+async def test_a_node_that_can_not_listen_says_so_and_leaves_nothing_open(
+    tmp_path: Path, pki: Pki, endpoint: str
+) -> None:
     pair = Pair(tmp_path, pki)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        config = msgspec.structs.replace(pair.configs["kme-a"], skip=None)
-        config = msgspec.convert(msgspec.to_builtins(config) | {"device": {"listen": f"127.0.0.1:{port}"}}, KmeConfig)
-        node = KmeNode(config, tmp_path)
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        changed = msgspec.to_builtins(pair.configs["kme-a"]) | {endpoint: {"listen": listen}}
+        node = KmeNode(msgspec.convert(changed, KmeConfig), tmp_path)
 
-        with pytest.raises(ScenarioError, match=f"127.0.0.1:{port}: can't listen there"):
+        with pytest.raises(ScenarioError, match=f"{listen}: can't listen there"):
             await node.start()
 
     assert node.addresses == {}
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_two_applications_share_a_stream_over_etsi_004(tmp_path: Path, pki: Pki) -> None:
+    async with running(Pair(tmp_path, pki)) as pair, contextlib.AsyncExitStack() as stack:
+        await pair.feed()
+        alice, bob = [
+            await stack.enter_async_context(
+                Etsi004Client.connected(*pair.nodes[at].addresses["etsi004"], context_of(pki.sae(sae)))
+            )
+            for at, sae in SAE.items()
+        ]
+        opened = await alice.open("alice", "bob", Terms(chunk_bytes=64))
+        joined = await bob.open("bob", "alice", Terms(chunk_bytes=64), opened.ksid)
+        assert (opened.status, joined.status) == (0, 0)
+
+        chunks = [await client.get(opened.ksid, index) for index in range(3) for client in (alice, bob)]
+
+        assert [chunk.status for chunk in chunks] == [0] * 6
+        assert [chunk.key for chunk in chunks[::2]] == [chunk.key for chunk in chunks[1::2]]
+        assert len({chunk.key for chunk in chunks}) == 3
+
+
+async def test_the_admin_endpoint_tells_whether_the_node_is_ready(tmp_path: Path, pki: Pki) -> None:
+    pair = Pair(tmp_path, pki)
+    await pair.start("kme-a")
+    try:
+        status, answer = await pair.admin("kme-a", "/readyz")
+        assert (status, answer["reasons"]) == (503, ["kme-b is not in step"])
+        await pair.start("kme-b")
+        assert await pair.admin("kme-a", "/readyz") == (200, {"status": "ready"})
+        await pair.feed()
+        _, ledger = await pair.admin("kme-a", "/ledger")
+        assert ledger["kme-a|kme-b/direct"]["ingested"] == 8 * BLOCK_BYTES
+        assert (await pair.admin("kme-a", "/healthz"))[0] == 200
+    finally:
+        await pair.stop()

@@ -9,25 +9,29 @@ import asyncio
 import contextlib
 import importlib
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from bellweave.dialogue import Message
-from bellweave.edge import kme_config
+from bellweave.edge import kme_config, logs
+from bellweave.edge.access_log import AccessLog
 from bellweave.edge.clock import now_s
 from bellweave.edge.entropy import SystemEntropy
-from bellweave.edge.http_server import HttpServer, Observer
+from bellweave.edge.etsi004_server import Etsi004Server
+from bellweave.edge.http_server import HttpServer
 from bellweave.edge.identity import presented
 from bellweave.edge.kme_link import Links
 from bellweave.edge.kme_references import address
-from bellweave.edge.kme_servers import Unobserved, https_servers
+from bellweave.edge.kme_servers import etsi004_server, https_servers
 from bellweave.edge.kme_store import opened
+from bellweave.edge.kme_watch import KmeWatch, Telemetry, admin_server
 from bellweave.edge.kms_driver import Driver
 from bellweave.edge.store_writer import StoreWriter
 from bellweave.edge.tls import Certificates
-from bellweave.errors import DeliveryError
+from bellweave.errors import DeliveryError, ScenarioError
 from bellweave.kms.config import Endpoint, KmeConfig, Skip
 from bellweave.kms.effects import Work
 from bellweave.kms.roster import Roster
@@ -47,7 +51,7 @@ class KmeNode:
     Args:
         config: Checked (:func:`bellweave.edge.kme_config.load`).
         base: What its relative paths start from.
-        observer: Gets metrics and access log.
+        access_log: Gets a line for each request; None: none is kept.
 
     Attributes:
         kme: The KME itself; there from :meth:`start` on, like the next three.
@@ -62,13 +66,14 @@ class KmeNode:
     writer: StoreWriter
     links: Links
 
-    def __init__(self, config: KmeConfig, base: Path, observer: Observer | None = None) -> None:
+    def __init__(self, config: KmeConfig, base: Path, access_log: AccessLog | None = None) -> None:
         self.config = config
         self.addresses: dict[str, tuple[str, int]] = {}
         self.certificates = Certificates(config.tls, base, _log.warning)
         self._base = base
-        self._observer: Observer = observer or Unobserved()
+        self._telemetry = Telemetry(access_log)
         self._servers: dict[str, HttpServer] = {}
+        self._etsi004: Etsi004Server | None = None
         self._due = asyncio.Event()
         self._ticking: asyncio.Task[None] | None = None
 
@@ -89,7 +94,7 @@ class KmeNode:
             server=config.server,
             lowers_cursors=not store.shared,
         )
-        self.writer = StoreWriter(store.store, inline=store.in_memory)
+        self.writer = StoreWriter(store.store, inline=store.in_memory, observe=self._telemetry.metrics.committed)
         self.links = Links(
             self.kme.name,
             self._peers(),
@@ -113,18 +118,36 @@ class KmeNode:
             self.addresses["link"] = link
         self._ticking = asyncio.get_running_loop().create_task(self._tick())
         self._servers = https_servers(
-            config, self.kme, self.driver, self.certificates, self._observer, arrived=self.wake
+            config, self.kme, self.driver, self.certificates, self._telemetry, arrived=self.wake
         )
+        if config.admin is not None:
+            watch = KmeWatch(self.kme, self.links, self.writer)
+            self._servers["admin"] = admin_server(watch, self.driver, self._telemetry)
         for name, server in self._servers.items():
             endpoint: Endpoint | Skip = getattr(config, name)
             self.addresses[name] = await server.start(*address(endpoint.listen))
+        if config.etsi004 is not None:
+            await self._serve_etsi004(config.etsi004)
         _log.info(
             "serving", kme=self.kme.name, **{name: f"{host}:{port}" for name, (host, port) in self.addresses.items()}
         )
 
+    async def _serve_etsi004(self, endpoint: Endpoint) -> None:
+        host, port = address(endpoint.listen)
+        self._etsi004 = etsi004_server(self.config, self.kme, self.driver, self.certificates)
+        try:
+            await self._etsi004.start(host, port)
+        except OSError as error:
+            self._etsi004 = None
+            raise ScenarioError(f"can't listen there: {error.strerror}", path=endpoint.listen) from None
+        self.addresses["etsi004"] = host, self._etsi004.listener.port
+
     async def stop(self, grace_s: float = GRACE_S) -> None:
         """Finish what is under way, each step for so long at most, and close everything."""
-        await asyncio.gather(*(server.stop(grace_s) for server in self._servers.values()))
+        stopping = [server.stop(grace_s) for server in self._servers.values()]
+        if self._etsi004 is not None:
+            stopping.append(self._etsi004.stop(grace_s))
+        await asyncio.gather(*stopping)
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.wait((self._ticking,))
@@ -134,6 +157,7 @@ class KmeNode:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.driver.idle(), grace_s)
         await self.writer.close()
+        self._telemetry.flush()
         self.addresses.clear()
 
     # ------------------------------------------------------------------------------------------- what the links call
@@ -217,7 +241,9 @@ def serve(config_path: Path, ready: Callable[[KmeNode], None] | None = None) -> 
         ScenarioError: The configuration, or a file that it names, can't be used.
         StoreFailed: The store can't be opened.
     """
-    node = KmeNode(kme_config.load(config_path), config_path.parent)
+    config = kme_config.load(config_path)
+    logs.configure(config.log)
+    node = KmeNode(config, config_path.parent, AccessLog(config.log, sys.stderr))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_until_told(node, ready))
 

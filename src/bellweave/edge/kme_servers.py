@@ -1,7 +1,7 @@
-"""The HTTPS endpoints of a KME: which handler stands behind which port, and whom each lets in.
+"""The endpoints of a KME for applications and devices: what stands behind which port, and whom each lets in.
 
-ETSI 014 is for the SAEs of this KME, SKIP for those of them that the configuration names, ``device`` for its QKD
-devices. Those that the configuration does not name are not served.
+ETSI 014 and 004 are for the SAEs of this KME, SKIP for those of them that the configuration names, ``device`` for its
+QKD devices. Those that the configuration does not name are not served.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,8 @@ from bellweave.api.http import Request, Response
 from bellweave.edge import device_server
 from bellweave.edge.clock import now_s
 from bellweave.edge.entropy import SystemEntropy
-from bellweave.edge.http_server import Door, Guest, HttpServer, Observer, Service
+from bellweave.edge.etsi004_server import Etsi004Server
+from bellweave.edge.http_server import Door, HttpServer, Observer, Service
 from bellweave.edge.identity import Identity, Presented
 from bellweave.edge.kme_references import local_saes
 from bellweave.edge.kms_driver import Driver
@@ -21,20 +22,6 @@ from bellweave.edge.tls import Certificates
 from bellweave.kms.config import KmeConfig, Limits
 from bellweave.kms.effects import Work
 from bellweave.kms.service import Kme
-
-
-class Unobserved:
-    """An observer that takes no note of anything."""
-
-    def answered(self, interface: str, guest: Guest, request: Request, response: Response, took_s: float) -> None:
-        """Pass over an answer."""
-
-    def connections(self, interface: str, number: int) -> None:
-        """Pass over a number of connections."""
-
-    def turned_away(self, interface: str, why: str) -> None:
-        """Pass over a connection that came to nothing."""
-
 
 Handle = Callable[[Request, str | None, float], Work[Response]]
 Who = Callable[[Presented, float], Identity]
@@ -90,3 +77,16 @@ def https_servers(
             msgspec.structs.replace(config.limits, body_bytes=device_server.MAX_BODY_BYTES),
         )
     return servers
+
+
+def etsi004_server(config: KmeConfig, kme: Kme, driver: Driver, certificates: Certificates) -> Etsi004Server:
+    """Return the server for ETSI GS QKD 004; see :func:`https_servers`."""
+    saes = local_saes(config.directory)
+    return Etsi004Server(
+        kme.streams,
+        certificates.server_context,
+        lambda shown: certificates.sae(shown, saes, now_s()).name,
+        driver.run,
+        now_s,
+        config.limits,
+    )
