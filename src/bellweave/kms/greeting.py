@@ -60,7 +60,7 @@ def catch_up(memory: Memory, peer: str) -> Work[None]:
             while memory.roster.leads(pool) and (yield from confirm(memory, peer, pool)):
                 pass
             if (yield from portions.aligned(memory, peer, pool)) and pool in memory.peers[peer].restored:
-                yield from portions.skip_used(memory, peer, pool)
+                yield from portions.skip_used(peer, pool)
                 memory.peers[peer].restored.discard(pool)
 
 
