@@ -29,12 +29,11 @@ from bellweave.kms.store import MemoryStore
 from bellweave.kms.stream_terms import Terms
 from bellweave.kms.wanted import Wanted
 from bellweave.testing.certificates import Files, Pki
-from bellweave.testing.key_servers import block, directory
+from bellweave.testing.key_nodes import PEER, SAE, pair_configs
+from bellweave.testing.key_servers import block
 
 pytestmark = pytest.mark.emu
 
-PEER = {"kme-a": "kme-b", "kme-b": "kme-a"}
-SAE = {"kme-a": "alice", "kme-b": "bob"}
 BLOCK_BYTES = 96 * 1024
 """Three parts; after their tags there are more than 3000 keys of 256 bits in it."""
 
@@ -52,34 +51,7 @@ class Pair:
         self.folder = folder
         self.nodes: dict[str, KmeNode] = {}
         ports = dict(zip(PEER, free_ports(2), strict=True))
-        self.configs = {
-            name: msgspec.convert(
-                {
-                    "directory": msgspec.to_builtins(directory(name)),
-                    "tls": msgspec.to_builtins(pki.kme(name).tls()),
-                    "store": store.format(name=folder / name),
-                    "master_key": str(self._master_key(name)),
-                    "link": {"listen": f"127.0.0.1:{ports[name]}"},
-                    "device": {"listen": "127.0.0.1:0"},
-                    "etsi014": {"listen": "127.0.0.1:0"},
-                    "etsi004": {"listen": "127.0.0.1:0"},
-                    "admin": {"listen": "127.0.0.1:0"},
-                    "skip": {"listen": "127.0.0.1:0", "system": SAE[name]},
-                    "peers": {peer: {"address": f"127.0.0.1:{ports[peer]}"}},
-                    "devices": {f"device at {name}": peer},
-                    "limits": {"peer_s": peer_s},
-                    "kms": {"high_keys": 1000, "low_keys": 500, "confirmation_bits": 128},
-                },
-                KmeConfig,
-            )
-            for name, peer in PEER.items()
-        }
-
-    def _master_key(self, name: str) -> Path:
-        file = self.folder / f"{name}.master"
-        file.write_text("5a" * 32)
-        file.chmod(0o600)
-        return file
+        self.configs = pair_configs(folder, pki, ports, store, limits={"peer_s": peer_s})
 
     async def start(self, *names: str) -> None:
         for name in names or PEER:

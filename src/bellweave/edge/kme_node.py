@@ -31,9 +31,11 @@ from bellweave.edge.kme_watch import KmeWatch, Telemetry, admin_server
 from bellweave.edge.kms_driver import Driver
 from bellweave.edge.store_writer import StoreWriter
 from bellweave.edge.tls import Certificates
-from bellweave.errors import DeliveryError, ScenarioError
+from bellweave.edge.vendor_pull import VendorPull
+from bellweave.errors import DeliveryError, PeerRefused, ScenarioError
 from bellweave.kms.config import Endpoint, KmeConfig, Skip
 from bellweave.kms.effects import Work
+from bellweave.kms.messages import Done, Pulled, Refused
 from bellweave.kms.roster import Roster
 from bellweave.kms.service import Kme
 
@@ -75,7 +77,9 @@ class KmeNode:
         self._servers: dict[str, HttpServer] = {}
         self._etsi004: Etsi004Server | None = None
         self._due = asyncio.Event()
-        self._ticking: asyncio.Task[None] | None = None
+        self._pulls: dict[str, VendorPull] = {}
+        self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Open the store, and begin to serve.
@@ -116,7 +120,14 @@ class KmeNode:
         link = await self.links.start(*(() if config.link is None else address(config.link.listen)))
         if link is not None:
             self.addresses["link"] = link
-        self._ticking = asyncio.get_running_loop().create_task(self._tick())
+        self._pulls = {
+            name: VendorPull(name, vendor, self._base, self.kme, self.driver, self.wake)
+            for name, vendor in config.vendors.items()
+        }
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(work) for work in (self._tick(), *(pull.run() for pull in self._pulls.values()))
+        ]
         self._servers = https_servers(
             config, self.kme, self.driver, self.certificates, self._telemetry, arrived=self.wake
         )
@@ -144,13 +155,14 @@ class KmeNode:
 
     async def stop(self, grace_s: float = GRACE_S) -> None:
         """Finish what is under way, each step for so long at most, and close everything."""
+        self._stopping = True
         stopping = [server.stop(grace_s) for server in self._servers.values()]
         if self._etsi004 is not None:
             stopping.append(self._etsi004.stop(grace_s))
         await asyncio.gather(*stopping)
-        if self._ticking is not None:
-            self._ticking.cancel()
-            await asyncio.wait((self._ticking,))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.driver.idle(), grace_s)
         await self.links.close()  # work that waits for a peer ends now
@@ -163,8 +175,23 @@ class KmeNode:
     # ------------------------------------------------------------------------------------------- what the links call
 
     def answer(self, sender: str, message: Message, then: Callable[[Message], None]) -> None:
-        """Answer a message of another KME."""
-        self.driver.answer(sender, message, then)
+        """Answer a message of another KME; what needs a device is for those that pull."""
+        if self._stopping:
+            then(Refused(f"{self.kme.name} stops"))
+        elif isinstance(message, Pulled):
+            then(self._answer_pulled(sender, message))
+        else:
+            self.driver.answer(sender, message, then)
+
+    def _answer_pulled(self, sender: str, message: Pulled) -> Message:
+        pull = self._pulls.get(message.vendor)
+        if pull is None:
+            return Refused(f"no vendor {message.vendor!r} is configured at {self.kme.name}")
+        try:
+            pull.tell(sender, message)
+        except PeerRefused as error:
+            return Refused(str(error))
+        return Done()
 
     def connected(self, peer: str, failed: Callable[[str], None]) -> None:
         """Greet a peer."""
