@@ -11,6 +11,7 @@ import importlib
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -35,6 +36,7 @@ from bellweave.edge.vendor_pull import VendorPull
 from bellweave.errors import DeliveryError, PeerRefused, ScenarioError
 from bellweave.kms.config import Endpoint, KmeConfig, Skip
 from bellweave.kms.effects import Work
+from bellweave.kms.operations import Store
 from bellweave.kms.messages import Done, Pulled, Refused
 from bellweave.kms.roster import Roster
 from bellweave.kms.service import Kme
@@ -54,6 +56,7 @@ class KmeNode:
         config: Checked (:func:`bellweave.edge.kme_config.load`).
         base: What its relative paths start from.
         access_log: Gets a line for each request; None: none is kept.
+        fill: Gets the open store before anything else does: a sandbox puts test key there.
 
     Attributes:
         kme: The KME itself; there from :meth:`start` on, like the next three.
@@ -68,8 +71,15 @@ class KmeNode:
     writer: StoreWriter
     links: Links
 
-    def __init__(self, config: KmeConfig, base: Path, access_log: AccessLog | None = None) -> None:
+    def __init__(
+        self,
+        config: KmeConfig,
+        base: Path,
+        access_log: AccessLog | None = None,
+        fill: Callable[[Store], None] | None = None,
+    ) -> None:
         self.config = config
+        self._fill = fill
         self.addresses: dict[str, tuple[str, int]] = {}
         self.certificates = Certificates(config.tls, base, _log.warning)
         self._base = base
@@ -90,6 +100,8 @@ class KmeNode:
         """
         config = self.config
         store = await asyncio.to_thread(opened, config, self._base)
+        if self._fill is not None:
+            await asyncio.to_thread(self._fill, store.store)
         self.kme = Kme(
             config.directory,
             config.kms,
@@ -257,12 +269,17 @@ class KmeNode:
             _log.exception(f"{what} failed")
 
 
-def serve(config_path: Path, ready: Callable[[KmeNode], None] | None = None) -> None:
+def serve(
+    config_path: Path,
+    ready: Callable[[KmeNode], None] | None = None,
+    fill: Callable[[KmeConfig, Store], None] | None = None,
+) -> None:
     """Run the KME of a configuration file until SIGTERM or SIGINT; SIGHUP has it read its certificates again.
 
     Args:
         config_path: The file.
         ready: Called when it serves.
+        fill: Gets the configuration and the open store before it does.
 
     Raises:
         ScenarioError: The configuration, or a file that it names, can't be used.
@@ -270,7 +287,8 @@ def serve(config_path: Path, ready: Callable[[KmeNode], None] | None = None) -> 
     """
     config = kme_config.load(config_path)
     logs.configure(config.log)
-    node = KmeNode(config, config_path.parent, AccessLog(config.log, sys.stderr))
+    filled = None if fill is None else partial(fill, config)
+    node = KmeNode(config, config_path.parent, AccessLog(config.log, sys.stderr), filled)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_until_told(node, ready))
 
