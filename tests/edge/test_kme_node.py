@@ -149,7 +149,8 @@ async def running(pair: Pair) -> AsyncIterator[Pair]:
         await pair.stop()
 
 
-STORES = pytest.mark.parametrize("store", ["memory:"])
+SQLITE = "sqlite:///{name}.db"
+STORES = pytest.mark.parametrize("store", ["memory:", SQLITE])
 
 
 @STORES
@@ -242,6 +243,43 @@ async def test_two_kmes_that_draw_from_each_other_at_full_load_wait_for_no_one(t
 
         bits = [key.bits for keys in lists for key in keys]
         assert len(set(bits)) == len(bits) == 1000
+
+
+async def test_a_peer_that_restarts_has_forgotten_nothing(tmp_path: Path, pki: Pki) -> None:
+    async with running(Pair(tmp_path, pki, SQLITE)) as pair:
+        await pair.feed()
+        waiting = await pair.draw(3)
+        await pair.stop("kme-b")
+
+        with pytest.raises(PeerUnreachable):
+            await pair.draw()
+        await pair.start("kme-b")
+        after = await pair.draw(3)
+
+        assert [key.bits for key in await pair.take(waiting)] == [key.bits for key in waiting]
+        assert [key.bits for key in await pair.take(after)] == [key.bits for key in after]
+        assert len({key.bits for key in (*waiting, *after)}) == 6
+
+
+async def test_a_master_that_restarts_goes_on_where_it_was(tmp_path: Path, pki: Pki) -> None:
+    async with running(Pair(tmp_path, pki, SQLITE)) as pair:
+        await pair.feed()
+        drawn = list(await pair.draw(5))
+        for _ in range(3):
+            await pair.stop("kme-a")
+            await pair.start("kme-a")
+            drawn += await pair.draw(5)
+
+        assert len({key.bits for key in drawn}) == 20
+        assert [key.bits for key in await pair.take(drawn)] == [key.bits for key in drawn]
+
+
+async def test_a_store_without_its_master_key_is_not_opened(tmp_path: Path, pki: Pki) -> None:
+    pair = Pair(tmp_path, pki, SQLITE)
+    (tmp_path / "kme-a.master").write_text("no key")
+
+    with pytest.raises(ScenarioError, match="does not hold 64 hex digits"):
+        await KmeNode(pair.configs["kme-a"], tmp_path).start()
 
 
 class Gated:

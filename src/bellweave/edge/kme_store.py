@@ -3,13 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from bellweave.edge import kme_config
 from bellweave.edge.entropy import SystemEntropy
-from bellweave.errors import ScenarioError
+from bellweave.edge.sql_store import SqlStore
 from bellweave.kms.config import KmeConfig
 from bellweave.kms.operations import Store
 from bellweave.kms.store import MemoryStore
 
 IN_MEMORY = "memory:"
+
+_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,19 @@ class Opened:
     shared: bool
 
 
-def opened(config: KmeConfig, base: Path) -> Opened:  # noqa: ARG001 for stores in files
+def opened(config: KmeConfig, base: Path) -> Opened:
     """Return the configured store; relative paths start from ``base``.
 
     Raises:
-        ScenarioError: There is no such store.
+        ScenarioError: The master key can't be had.
+        StoreFailed: The store can't be opened.
     """
     if config.store == IN_MEMORY:
         return Opened(MemoryStore(), SystemEntropy().bytes(8).hex(), in_memory=True, shared=False)
-    raise ScenarioError(f"expected {IN_MEMORY}, got {config.store!r}", path="store")
+    file = config.master_key and str(base / config.master_key)
+    master_key = kme_config.master_key(msgspec.structs.replace(config, master_key=file))
+    url = config.store
+    if url.startswith(_SQLITE):
+        url = _SQLITE + str(base / url.removeprefix(_SQLITE))
+    store = SqlStore(url, master_key, server=config.server, kme=config.directory.kme)
+    return Opened(store, store.store_name, in_memory=False, shared=store.shared)
