@@ -36,8 +36,8 @@ from bellweave.edge.vendor_pull import VendorPull
 from bellweave.errors import DeliveryError, PeerRefused, ScenarioError
 from bellweave.kms.config import Endpoint, KmeConfig, Skip
 from bellweave.kms.effects import Work
-from bellweave.kms.operations import Store
 from bellweave.kms.messages import Done, Pulled, Refused
+from bellweave.kms.operations import Store
 from bellweave.kms.roster import Roster
 from bellweave.kms.service import Kme
 

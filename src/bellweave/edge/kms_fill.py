@@ -20,7 +20,7 @@ _OPERATIONS_A_BATCH = 192
 
 
 class Filling(msgspec.Struct, frozen=True, kw_only=True):
-    """What a KME of a sandbox is told.
+    """What a KME of a sandbox is filling.
 
     Attributes:
         keys: How many keys of the default size each pair of SAEs gets, each way.
@@ -51,7 +51,7 @@ class SeededEntropy:
         return self._stream.update(bytes(length))
 
 
-def fill_store(store: Store, config: KmeConfig, told: Filling) -> None:
+def fill_store(config: KmeConfig, store: Store, filling: Filling) -> None:
     """Put test key into a fresh store: for each SAE and each other, and for each SKIP system and each other.
 
     Raises:
@@ -59,7 +59,7 @@ def fill_store(store: Store, config: KmeConfig, told: Filling) -> None:
         DeliveryError: It is not fresh.
     """
     pairs = pairs_of(config)
-    operations = fill(config.directory, config.kms, pairs, told.keys, SeededEntropy(told.seed), told.now_s)
+    operations = fill(config.directory, config.kms, pairs, filling.keys, SeededEntropy(filling.seed), filling.now_s)
     for batch in _batches(operations):
         for result in store.apply(batch):
             if isinstance(result, DeliveryError):
