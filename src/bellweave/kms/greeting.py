@@ -57,8 +57,8 @@ def catch_up(memory: Memory, peer: str) -> Work[None]:
     """
     for pool, other in memory.roster.fed.items():
         if other == peer and pool not in memory.peers[peer].aligned:
-            while memory.roster.leads(pool) and (yield from confirm(memory, peer, pool)):
-                pass
+            if memory.roster.leads(pool):
+                yield from confirm(memory, peer, pool)
             if (yield from portions.aligned(memory, peer, pool)) and pool in memory.peers[peer].restored:
                 yield from portions.skip_used(peer, pool)
                 memory.peers[peer].restored.discard(pool)

@@ -57,8 +57,8 @@ class Confirm(Message, frozen=True):
     nothing of the bytes.
 
     Attributes:
-        key: 16 random bytes.
-        tags: (block id, tag).
+        key: 16 random bytes; empty: it is only asked which of the blocks are there, and the tags are empty, too.
+        tags: (block id, tag); a block that is too short to pay for its tag has an empty one.
     """
 
     pool: str
@@ -67,9 +67,9 @@ class Confirm(Message, frozen=True):
 
 
 class Confirmed(Message, frozen=True):
-    """Attributes: ``verdicts``: for each block; ``absent``: not here yet, ask again later."""
+    """Attributes: ``verdicts``: for each block; ``absent``: not here yet, ask again later; ``held``: here, no proof."""
 
-    verdicts: tuple[Literal["confirmed", "quarantined", "absent"], ...]
+    verdicts: tuple[Literal["confirmed", "quarantined", "absent", "held"], ...]
 
 
 class Assign(Message, frozen=True):

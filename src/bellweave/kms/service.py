@@ -300,8 +300,7 @@ class Kme:
         yield from greeting.catch_up(memory, peer)
         for pool, other in memory.roster.fed.items():
             if other == peer and memory.roster.leads(pool):
-                while (yield from confirm(memory, peer, pool)):
-                    pass
+                yield from confirm(memory, peer, pool)
                 yield from refill(memory, peer, pool, now_s)
 
 
