@@ -155,6 +155,7 @@ class Running(Generic[T]):
         self._work = work
         self._answer: Any = None
         self._error: BaseException | None = None
+        self._acted = False
         self._result: tuple[T] | None = None
         self.effect: Effect | None = None
         self.resume()
@@ -170,9 +171,12 @@ class Running(Generic[T]):
         self.resume()
 
     def act(self) -> None:
-        """Do what the work waits for, but let it wait on: the answer is on its way."""
+        """Do what the work waits for, once, but let it wait on: the answer is on its way."""
         if self.effect is None:
             raise ValueError("the work has ended")
+        if self._acted:
+            return
+        self._acted = True
         try:
             self._answer = self._network.perform(self._name, self.effect)
         except BellweaveError as error:
@@ -187,6 +191,7 @@ class Running(Generic[T]):
         """Hand the work what it waited for."""
         answer, error = self._answer, self._error
         self._answer = self._error = None
+        self._acted = False
         try:
             self.effect = self._work.send(answer) if error is None else self._work.throw(error)
         except StopIteration as end:
