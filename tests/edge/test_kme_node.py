@@ -282,6 +282,19 @@ async def test_a_store_without_its_master_key_is_not_opened(tmp_path: Path, pki:
         await KmeNode(pair.configs["kme-a"], tmp_path).start()
 
 
+async def test_a_store_that_can_not_be_filled_is_closed(tmp_path: Path, pki: Pki, gated: dict[str, "Gated"]) -> None:
+    def fill(store: Store) -> None:
+        raise StoreFailed("no space left on the device")
+
+    node = KmeNode(Pair(tmp_path, pki).configs["kme-a"], tmp_path, fill=fill)
+
+    with pytest.raises(StoreFailed, match="no space left"):
+        await node.start()
+
+    assert gated["kme-a"].closed
+    assert node.addresses == {}
+
+
 class Gated:
     """A store that waits while its gate is closed, and fails while it is broken."""
 
@@ -289,7 +302,7 @@ class Gated:
         self.inner: Store = MemoryStore()
         self.gate = threading.Event()
         self.gate.set()
-        self.broken = False
+        self.broken = self.closed = False
 
     def apply(self, operations: Sequence[Operation[Any]]) -> list[Any]:
         self.gate.wait(20.0)
@@ -298,7 +311,7 @@ class Gated:
         return self.inner.apply(operations)
 
     def close(self) -> None:
-        self.inner.close()
+        self.closed = True
 
 
 @pytest.fixture

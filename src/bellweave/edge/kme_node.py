@@ -100,8 +100,12 @@ class KmeNode:
         """
         config = self.config
         store = await asyncio.to_thread(opened, config, self._base)
-        if self._fill is not None:
-            await asyncio.to_thread(self._fill, store.store)
+        try:
+            if self._fill is not None:
+                await asyncio.to_thread(self._fill, store.store)
+        except BaseException:
+            store.store.close()
+            raise
         self.kme = Kme(
             config.directory,
             config.kms,
