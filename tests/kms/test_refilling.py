@@ -58,6 +58,16 @@ def test_without_a_list_those_are_refilled_that_somebody_asked_for() -> None:
     assert keys_set_aside(net, A, ALICE, BOB) == [5, 0]
 
 
+def test_a_request_has_its_buffer_filled_but_leaves_most_of_the_pool_to_others() -> None:
+    net = network(Kms(low_keys=0, high_keys=64))
+    feed(net, A, B, "x", 16 + 32 * 80)
+
+    draw(net, A, "alice", "bob")
+    assert keys_set_aside(net, A, ALICE) == [9]
+    assert len(draw(net, B, "bob", "alice", 70)) == 70
+    assert keys_set_aside(net, B, BOB) == [0]
+
+
 def test_scarce_key_is_shared_evenly_in_whole_keys() -> None:
     net = network(Kms(low_keys=8, high_keys=64), pairs=PAIRS)
     feed(net, A, B, "x", 16 + 32 * 7 + 31)

@@ -70,9 +70,10 @@ class Memory:
         """
         lanes = self._lanes.get((master, slave, route))
         if lanes is None:
-            lanes = self._lanes[master, slave, route] = self._find_lanes(master, slave, route)
-        if not lanes:
-            raise NotMet(f"no pool serves {master} for {slave}{f' on a {route} route' if route else ''}")
+            lanes = self._find_lanes(master, slave, route)
+            if not lanes:
+                raise NotMet(f"no pool serves {master} for {slave}{f' on a {route} route' if route else ''}")
+            self._lanes[master, slave, route] = lanes
         return lanes
 
     def _find_lanes(self, master: str, slave: str, route: Route | None) -> tuple[Shelf, ...]:
