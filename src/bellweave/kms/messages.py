@@ -133,7 +133,7 @@ class Retract(Message, frozen=True):
 
 
 class Forward(Message, frozen=True):
-    """A share of a relayed block, one-time-padded for the receiver. Answer: :class:`Done` when the last KME holds it.
+    """A share of a relayed block, one-time-padded for the receiver. Answer: :class:`Forwarded`.
 
     Attributes:
         pool: The relayed pool.
@@ -155,6 +155,18 @@ class Forward(Message, frozen=True):
     data: bytes
     statement: Statement
     expires_s: float
+
+
+class Forwarded(Message, frozen=True):
+    """What became of a share.
+
+    Attributes:
+        statement: Of all pads on the path, once the far end holds the share; None: it is held on the way, say it again.
+        missing: The shares that the far end still lacks; empty: it holds the block, durably.
+    """
+
+    statement: Statement | None
+    missing: tuple[int, ...] = ()
 
 
 class Expand(Message, frozen=True):
@@ -268,6 +280,6 @@ class Ping(Message, frozen=True):
 
 CODEC = Codec(
     Refused, Done, Hello, Welcome, Confirm, Confirmed, Assign, Next, Want, AskMarks, MarksAre, Announce, Announced,
-    Retract, Forward, Expand, OpenStream, StreamState, CloseStream, WantChunk, DropChunk,
+    Retract, Forward, Forwarded, Expand, OpenStream, StreamState, CloseStream, WantChunk, DropChunk,
     ChunkState, Pulled, Ping,
 )  # fmt: skip
