@@ -51,6 +51,7 @@ class Client(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
 
     def go(self) -> None:
@@ -64,6 +65,7 @@ class Client(asyncio.Protocol):
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
+        """Take what came; a whole answer calls for the next request."""
         self._buffer += data
         head, blank, body = self._buffer.partition(b"\r\n\r\n")
         if not blank:
@@ -76,6 +78,7 @@ class Client(asyncio.Protocol):
         self.go()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Fail, unless all is done."""
         if not self.done.done():
             self.done.set_exception(exc or ConnectionError("the server closed"))
 
@@ -104,17 +107,21 @@ class Network:
     directory: Path
 
     def context(self, sae: str) -> ssl.SSLContext:
+        """Return an SAE's TLS context."""
         context = ssl.create_default_context(cafile=self.where["ca"])
         context.load_cert_chain(self.where["saes"][sae]["cert"], self.where["saes"][sae]["key"])
         return context
 
     def port(self, kme: str) -> int:
+        """Return the port of a KME's ETSI 014 server."""
         return int(self.where["kmes"][kme]["etsi014"].rpartition(":")[2])
 
     def pid(self, kme: str) -> int:
+        """Return a KME's process."""
         return int((self.directory / kme / "kme.pid").read_text())
 
     def cpu_s(self, kme: str) -> float:
+        """Return the CPU time that a KME has used, user and system, all threads."""
         fields = Path(f"/proc/{self.pid(kme)}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -252,7 +259,7 @@ def huge(requests: int) -> dict[str, Row]:
     """Return what 10^7 keys in stock change."""
     with sandbox("sqlite", HUGE) as network:
         start_s = restarted_s(network)
-        pin(network.pid("kme-a"), sorted(os.sched_getaffinity(0))[0])
+        pin(network.pid("kme-a"), min(os.sched_getaffinity(0)))
         rows = measured(network, "SQLite, 10^7 keys in stock", requests, {"rate": 3000.0, "p99_ms": 40.0})
         os.kill(network.pid("kme-a"), signal.SIGTERM)
     return {"start with 10^7 keys in stock": row(start_s, "s", 5.0)} | rows
@@ -266,13 +273,12 @@ def measures(*, quick: bool) -> dict[str, Row]:
     """Return all rows."""
     requests = REQUESTS // 10 if quick else REQUESTS
     rows: dict[str, Row] = {}
-    core = sorted(os.sched_getaffinity(0))[-1]
+    core = max(os.sched_getaffinity(0))
     for store, name, targets in stores():
-        with store() as url, sandbox(url, requests + ALONE + 100) as network:
-            with on_core(core):
-                took = uvloop.run(alternately(network, ALONE))
-                rows[f"enc at A then dec at B, idle, p50, {name}"] = row(1e3 * statistics.median(took), "ms", 5.0)
-                rows |= measured(network, name, requests, targets)
+        with store() as url, sandbox(url, requests + ALONE + 100) as network, on_core(core):
+            took = uvloop.run(alternately(network, ALONE))
+            rows[f"enc at A then dec at B, idle, p50, {name}"] = row(1e3 * statistics.median(took), "ms", 5.0)
+            rows |= measured(network, name, requests, targets)
     if not quick:
         rows |= huge(requests)
     return rows
