@@ -1,6 +1,7 @@
 """The store on SQLite keeps the contract of all stores."""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ MASTER_KEY = bytes(range(32))
 
 class TestSqlite(StoreContract):
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Store:
-        return SqlStore(f"sqlite:///{tmp_path}/kme.db", MASTER_KEY)
+    def store(self, tmp_path: Path) -> Iterator[Store]:
+        store = SqlStore(f"sqlite:///{tmp_path}/kme.db", MASTER_KEY)
+        yield store
+        store.close()
 
 
 def test_a_random_walk_uses_no_byte_twice(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ Rules:
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import MetaData, create_engine, event
+from sqlalchemy import ARRAY, Column, MetaData, any_, bindparam, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -28,6 +29,10 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from bellweave.errors import StoreFailed
 
+MANY = 64
+FEW = 16
+"""SQLite: so many ids in one statement; below the lesser number a statement for each is quicker than a padded one."""
+
 BUSY_S = 10.0
 """How long a transaction waits for others: backups of SQLite, servers on the same PostgreSQL store."""
 
@@ -35,6 +40,7 @@ _RETRYABLE = frozenset({"40001", "40P01"})  # PostgreSQL: serialization failure,
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
+    "wal_autocheckpoint=4000",  # pages: 16 MiB; most are the same few pages, again and again
     "secure_delete=FAST",  # overwrites rows that are deleted, such as data keys, where their page is written anyway
     "temp_store=MEMORY",
     "trusted_schema=OFF",
@@ -43,6 +49,19 @@ _PRAGMAS = (
 
 class Conflict(Exception):
     """Another server was quicker; nothing was changed, and the transaction may be run again."""
+
+
+@dataclass(frozen=True)
+class ForIds:
+    """A statement about rows with some ids.
+
+    Attributes:
+        one: SQLite: for one id.
+        many: SQLite: for :data:`MANY` ids; PostgreSQL: for an array of them.
+    """
+
+    one: str
+    many: str
 
 
 class Database:
@@ -87,6 +106,16 @@ class Database:
         """Return an INSERT of the dialect, which knows ``ON CONFLICT``."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
+    def for_ids(self, statement: Any, column: Column[Any], *, lock: bool = False) -> ForIds:
+        """Return a SELECT or DELETE for rows by their ids; PostgreSQL locks them, if asked to, in the ids' order."""
+        if self.is_sqlite:
+            names = [f"id_{index}" for index in range(MANY)]
+            many = statement.where(column.in_([bindparam(name) for name in names]))
+            return ForIds(self.compiled(statement.where(column == bindparam("id")), "id"), self.compiled(many, *names))
+        statement = statement.where(column == any_(bindparam("ids", type_=ARRAY(column.type))))
+        text = self.compiled(statement.order_by(column).with_for_update() if lock else statement, "ids")
+        return ForIds(text, text)
+
     @contextmanager
     def transaction(self, *, write: bool = True) -> Iterator[None]:
         """Commit what is done in it, or undo it if anything is raised.
@@ -123,12 +152,26 @@ class Database:
         if self.cursor.rowcount != len(rows):
             raise Conflict(f"{len(rows)} rows to be changed, {self.cursor.rowcount} found")
 
-    def fetch(self, text: str, ids: Iterable[Any]) -> list[Any]:
-        """Return the rows of a lookup made by :func:`~bellweave.edge.sql_store.statements.lookup`."""
-        if self.is_sqlite:  # no way to the server and back: one statement for each is as good
-            execute = self.cursor.execute
-            return [row for each in ids if (row := execute(text, (each,)).fetchone()) is not None]
-        return self.cursor.execute(text, (list(ids),)).fetchall()  # type: ignore[no-any-return]
+    def fetch(self, texts: ForIds, ids: Sequence[Any]) -> list[Any]:
+        """Return the rows with these ids."""
+        if not self.is_sqlite:
+            return self.cursor.execute(texts.many, (ids,)).fetchall()  # type: ignore[no-any-return]
+        rows: list[Any] = []
+        for text, values in _split(texts, ids):
+            rows += self.cursor.execute(text, values).fetchall()
+        return rows
+
+    def delete(self, texts: ForIds, ids: Sequence[Any]) -> None:
+        """Delete the rows with these ids.
+
+        Raises:
+            Conflict: Some were not there.
+        """
+        count = 0
+        for text, values in _split(texts, ids) if self.is_sqlite else ((texts.many, (ids,)),):
+            count += self.cursor.execute(text, values).rowcount
+        if count != len(ids):
+            raise Conflict(f"{len(ids)} rows to be deleted, {count} found")
 
     def has_table(self, name: str) -> bool:
         """Return whether there is a table of this name, in the transaction under way."""
@@ -175,6 +218,17 @@ class Database:
         if connection is not None:
             with suppress(*self._failures):
                 connection.close()  # rolls back first
+
+
+def _split(texts: ForIds, ids: Sequence[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Yield statements for SQLite that deal with all ids: many at a time, a short rest one by one."""
+    for start in range(0, len(ids), MANY):
+        some = ids[start : start + MANY]
+        if len(some) < FEW:
+            for each in some:
+                yield texts.one, (each,)
+        else:
+            yield texts.many, [*some, *[some[-1]] * (MANY - len(some))]
 
 
 def _parsed(url: str) -> URL:

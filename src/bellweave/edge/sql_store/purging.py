@@ -63,9 +63,10 @@ def erase_finished(work: Transaction, limit: int) -> None:
     finished = work.database.execute(work.texts.finished_blocks, (limit,)).fetchall()
     if not finished:
         return
-    for (identity,) in finished:
+    ids = [identity for (identity,) in finished]
+    for identity in ids:
         work.memory.blocks.pop(identity, None)
-    work.database.execute_all(work.texts.erase_data_key, finished)
-    work.database.execute_all(work.texts.erase_material, finished)
-    work.database.execute_all(work.texts.erased, [(0, 1, identity) for (identity,) in finished])
+    work.database.delete(work.texts.erase_data_keys, ids)
+    work.database.delete(work.texts.erase_materials, ids)
+    work.database.execute_all(work.texts.erased, [(0, 1, identity) for identity in ids])
     work.erased += len(finished)

@@ -8,12 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Column,
-    LargeBinary,
     Table,
-    any_,
     bindparam,
     case,
     cast,
@@ -24,7 +21,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.sql import Select
 
 from bellweave.edge.sql_store import schema as s
 from bellweave.edge.sql_store.database import Database
@@ -80,12 +76,13 @@ class Statements:
 
     def _keys(self) -> None:
         text = self._text
-        self.portions = self._lookup(select(*PORTION_COLUMNS), _p.id, BigInteger(), lock=True)
-        self.keys = self._lookup(select(*KEY_COLUMNS), _k.key_id, LargeBinary(), lock=False)
-        self.keys_locked = self._lookup(select(*KEY_COLUMNS), _k.key_id, LargeBinary(), lock=True)
+        for_ids = self._database.for_ids
+        self.portions = for_ids(select(*PORTION_COLUMNS), _p.id, lock=True)
+        self.keys = for_ids(select(*KEY_COLUMNS), _k.key_id)
+        self.keys_locked = for_ids(select(*KEY_COLUMNS), _k.key_id, lock=True)
         self.update_portion = self._update(s.PORTIONS, _p.id, ("used", "reserved", "state"), ("used", "reserved"))
         self.add_key = self._insert(s.KEYS, NEW_KEY)
-        self.delete_key = text(delete(s.KEYS).where(_k.id == bindparam("i")), "i")
+        self.delete_keys = for_ids(delete(s.KEYS), _k.id)
         self.update_key = self._update(s.KEYS, _k.id, ("booked", "taken"))
         everything = select(_k.id, _k.key_id, _k.note).where(_k.id > bindparam("after")).order_by(_k.id)
         self.all_keys = text(_limited(everything), "after", "most")
@@ -149,8 +146,8 @@ class Statements:
         self.settle_in_block = text(less, "less", "i")
         finished = select(_b.id).where(_is(_b.unsettled, 0), _is(_b.held, 1)).order_by(_b.id)
         self.finished_blocks = text(_unlocked(finished), "most")
-        self.erase_data_key = text(delete(s.DATA_KEYS).where(s.DATA_KEYS.c.block == bindparam("i")), "i")
-        self.erase_material = text(delete(s.MATERIALS).where(s.MATERIALS.c.block == bindparam("i")), "i")
+        self.erase_data_keys = self._database.for_ids(delete(s.DATA_KEYS), s.DATA_KEYS.c.block)
+        self.erase_materials = self._database.for_ids(delete(s.MATERIALS), s.MATERIALS.c.block)
         self.erased = self._update(s.BLOCKS, _b.id, ("held", "ended"))
 
     def _rest(self) -> None:
@@ -190,13 +187,6 @@ class Statements:
         statement = self._database.insert(table).values({name: bindparam(name) for name in keys + counts})
         added = {name: table.c[name] + statement.excluded[name] for name in counts}
         return self._text(statement.on_conflict_do_update(index_elements=list(keys), set_=added), *keys, *counts)
-
-    def _lookup(self, query: Select[Any], column: Column[Any], kind: Any, *, lock: bool) -> str:
-        """Return a statement for :meth:`~bellweave.edge.sql_store.database.Database.fetch`."""
-        if self._database.is_sqlite:
-            return self._text(query.where(column == bindparam("id")), "id")
-        query = query.where(column == any_(bindparam("ids", type_=ARRAY(kind)))).order_by(column)
-        return self._text(query.with_for_update() if lock else query, "ids")
 
 
 def _claimable(condition: Any) -> Any:

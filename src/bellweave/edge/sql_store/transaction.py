@@ -131,7 +131,8 @@ class Transaction:
         key_ids = sorted(key_ids)
         if key_ids:
             self._keys.update(dict.fromkeys(key_ids))
-            for values in self.database.fetch(self.texts.keys_locked if lock else self.texts.keys, key_ids):
+            texts = self.texts.keys_locked if lock else self.texts.keys
+            for values in self.database.fetch(texts, key_ids):
                 self._keys[values[1]] = KeyRow(values)
 
     def portion(self, pool: int | None, number: int) -> PortionRow | None:
@@ -338,7 +339,7 @@ class Transaction:
             row.dirty = False
             if row.gone:
                 if row.id is not None:
-                    deleted.append((row.id,))
+                    deleted.append(row.id)
             elif row.id is not None:
                 changed.append((row.booked, ENCODE(row.taken), row.id))
             else:
@@ -346,10 +347,9 @@ class Transaction:
                 added.append((row.key_id, row.expires_s, row.booked, row.blob, taken, row.copy))
                 self._keys.pop(row.key_id)  # read again if it is looked up again: then its id is known
         self._dirty_keys.clear()
-        for text, rows in (
-            (self.texts.delete_key, deleted),
-            (self.texts.update_key, changed),
-            (self.texts.add_key, added),
-        ):
-            if rows:
-                self.database.execute_all(text, rows)
+        if deleted:
+            self.database.delete(self.texts.delete_keys, deleted)
+        if changed:
+            self.database.execute_all(self.texts.update_key, changed)
+        if added:
+            self.database.execute_all(self.texts.add_key, added)
