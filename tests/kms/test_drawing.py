@@ -173,9 +173,9 @@ def test_if_there_is_no_key_at_all_it_is_not_the_routes_fault() -> None:
 
 def test_keys_of_one_request_may_come_from_several_pools() -> None:
     pairs = [{"master": "alice", "slave": "bob", "origins": ["direct", "expanded"]}]
-    net = network(Kms(low_keys=0), pairs=pairs, expansions=[{"kmes": [A, B]}])
-    feed(net, A, B, "direct", 3 * 32 + 16)
+    net = network(Kms(low_keys=0), pairs=pairs, expansions=[{"kmes": [A, B], "low_bits": 1}])
     feed(net, A, B, "expanded", 3 * 32 + 16, origin="expanded")
+    feed(net, A, B, "direct", 3 * 32 + 16)
 
     keys = draw(net, wanted=want(count=5))
 
@@ -258,6 +258,18 @@ def test_a_key_that_the_peer_stored_though_the_answer_was_lost_is_never_delivere
     net.tick()  # the peer is told that nobody got it
     with pytest.raises(UnknownKeys):
         net.run(B, net.kme(B).take("bob", "alice", (note.key_id,), net.now_s))
+
+
+def test_after_a_crash_the_first_announcement_begins_where_the_peers_mark_stands(net: Network) -> None:
+    work = begin(net)
+    step_to(work, Deliver)
+    work.close()
+    net.crash(A)
+    net.mend(A, B)
+
+    draw(net)
+    first, second = net.said(A, Announce)
+    assert [each.notes[0].slices[0].start_bytes for each in (first, second)] == [0, 32]
 
 
 def test_a_store_that_fails_delivers_nothing_and_the_peer_forgets_the_key(net: Network) -> None:
