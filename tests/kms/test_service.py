@@ -8,8 +8,8 @@ from bellweave.kms.driver import Network
 from bellweave.kms.messages import Announce, Announced, Done, Hello, Ping, Refused, Retract, Welcome
 from bellweave.kms.operations import Accounts, Level, Levels, Waiting
 from bellweave.kms.params import Kms
+from bellweave.kms.parts import split
 from bellweave.kms.records import MAX_BLOCK_BYTES, Buffer, KeyNote, Material, Slice
-from bellweave.kms.service import split
 from bellweave.kms.wanted import Wanted
 from bellweave.testing.key_servers import SAES, block, feed, network
 

@@ -27,7 +27,7 @@ def xor(one: bytes, other: bytes) -> bytes:
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).to_bytes(len(one), "big")
 
 
-def wanted(memory: Memory, peer: str, count: int, size_bytes: int, purpose: Purpose) -> Wanted:
+def wanted_of(memory: Memory, peer: str, count: int, size_bytes: int, purpose: Purpose) -> Wanted:
     """Return the request of this KME for keys that it shares with another one."""
     return Wanted(
         master=f"@{memory.kme}",
@@ -45,7 +45,7 @@ def draw_one(memory: Memory, peer: str, size_bytes: int, purpose: Purpose, now_s
     Raises:
         DeliveryError: As :func:`bellweave.kms.drawing.draw`.
     """
-    (material,) = yield from drawing.draw(memory, wanted(memory, peer, 1, size_bytes, purpose), now_s)
+    (material,) = yield from drawing.draw(memory, wanted_of(memory, peer, 1, size_bytes, purpose), now_s)
     return material
 
 
