@@ -7,7 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 
 PYTHON_FILES := src tests docs/_ext docs/conf.py $(wildcard bench)
 JOBS ?= auto
-SYSTEM_PACKAGES := python3-venv
+SYSTEM_PACKAGES := python3-venv postgresql
 
 .PHONY: help
 help: ## this list

@@ -8,14 +8,18 @@ The tree::
     │   └── PeerAborted     the peer gave up and said why
     ├── BlockRejected       honest physics: the block is counted, not a fault
     ├── KeysUnavailable     no key may be spent on authentication now: too little left, or too many failures lately
-    └── DeliveryError       a key server can't do what an application or a peer asks of it
-        ├── NotEnoughKey    the pair's pools hold less than that
-        ├── NotMet          there is key, but none that meets the demands on its origin or age
-        ├── UnknownKeys     some of the key ids name no key that waits here: never made, taken, or expired
-        ├── NotEntitled     keys wait under these ids, but not for this caller
-        ├── PeerUnreachable the other KME did not answer in time, or is not in step yet
-        ├── PeerRefused     the other KME answered that it can't
-        └── StoreFailed     the store can't be written or read
+    ├── DeliveryError       a key server can't do what an application or a peer asks of it
+    │   ├── NotEnoughKey    the pair's pools hold less than that
+    │   ├── NotMet          there is key, but none that meets the demands on its origin or age
+    │   ├── UnknownKeys     some of the key ids name no key that waits here: never made, taken, or expired
+    │   ├── NotEntitled     keys wait under these ids, but not for this caller
+    │   ├── PeerUnreachable the other KME did not answer in time, or is not in step yet
+    │   ├── PeerRefused     the other KME answered that it can't
+    │   └── StoreFailed     the store can't be written or read
+    └── KeyServerError      a key server that was called as an application does gave no keys
+        ├── KeyServerRefused     it answered with an error
+        ├── KeyServerDenied      it lets nobody in with this certificate
+        └── KeyServerUnreachable it did not answer, or not sensibly; keys may be lost
 
 Messages hold the file, the path, the value and the limit, never key bytes.
 """
@@ -137,3 +141,31 @@ class PeerRefused(DeliveryError):
 
 class StoreFailed(DeliveryError):
     """The store can't be written or read: a full disk, a read-only file, a database that is gone."""
+
+
+class KeyServerError(BellweaveError):
+    """A key server that was called as an application does gave no keys."""
+
+
+class KeyServerRefused(KeyServerError):
+    """It answered with an error; no key was used up.
+
+    Attributes:
+        status: HTTP status code.
+        message: The server's words.
+        details: The Error object's details, as they came.
+    """
+
+    def __init__(self, status: int, message: str, details: tuple[object, ...] = ()) -> None:
+        self.status = status
+        self.message = message
+        self.details = details
+        super().__init__(f"the key server answered {status}: {message}")
+
+
+class KeyServerDenied(KeyServerError):
+    """It closed the connection instead of an answer: it lets nobody in with this certificate, or is the wrong one."""
+
+
+class KeyServerUnreachable(KeyServerError):
+    """It did not answer, or not sensibly. Keys that it was about to deliver are lost: never ask for their ids again."""

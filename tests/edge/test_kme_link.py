@@ -30,8 +30,8 @@ from bellweave.kms.messages import (
     Retract,
     Welcome,
 )
-from bellweave.kms.records import KeyNote, Slice
 from bellweave.testing.certificates import Files, Pki
+from bellweave.testing.key_links import note, usual
 
 pytestmark = pytest.mark.emu
 
@@ -82,29 +82,6 @@ class End:
         async with asyncio.timeout(10.0):
             while self.events.count(event) < times:  # noqa: ASYNC110 a test looks from outside
                 await asyncio.sleep(0.005)
-
-
-def usual(message: Message) -> Message | None:
-    """Answer as a KME in good health would."""
-    match message:
-        case Hello():
-            return Welcome(0)
-        case Announce():
-            return Announced(tuple(None if note.size_bytes < 64 else note.key_id.hex() for note in message.notes))
-        case _:
-            return Refused(f"no {type(message).__name__} here")
-
-
-def note(number: int, size_bytes: int = 32) -> KeyNote:
-    return KeyNote(
-        key_id=number.to_bytes(16, "big"),
-        pool="kme-a|kme-b/direct",
-        master="alice",
-        slaves=("bob",),
-        size_bytes=size_bytes,
-        slices=(Slice(number=0, start_bytes=32 * number, length_bytes=size_bytes),),
-        expires_s=1e9,
-    )
 
 
 class Tls:

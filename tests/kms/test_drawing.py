@@ -9,7 +9,7 @@ from bellweave.kms.effects import Apply, Ask
 from bellweave.kms.messages import Announce
 from bellweave.kms.operations import Accounts, Claim, Deliver
 from bellweave.kms.params import Kms
-from bellweave.kms.records import Material
+from bellweave.kms.records import Material, Slice
 from bellweave.kms.wanted import Wanted
 from bellweave.testing.key_servers import feed, network, starter
 
@@ -173,9 +173,9 @@ def test_if_there_is_no_key_at_all_it_is_not_the_routes_fault() -> None:
 
 def test_keys_of_one_request_may_come_from_several_pools() -> None:
     pairs = [{"master": "alice", "slave": "bob", "origins": ["direct", "expanded"]}]
-    net = network(Kms(low_keys=0), pairs=pairs, expansions=[{"kmes": [A, B]}])
-    feed(net, A, B, "direct", 3 * 32 + 16)
+    net = network(Kms(low_keys=0), pairs=pairs, expansions=[{"kmes": [A, B], "low_bits": 1}])
     feed(net, A, B, "expanded", 3 * 32 + 16, origin="expanded")
+    feed(net, A, B, "direct", 3 * 32 + 16)
 
     keys = draw(net, wanted=want(count=5))
 
@@ -258,6 +258,17 @@ def test_a_key_that_the_peer_stored_though_the_answer_was_lost_is_never_delivere
     net.tick()  # the peer is told that nobody got it
     with pytest.raises(UnknownKeys):
         net.run(B, net.kme(B).take("bob", "alice", (note.key_id,), net.now_s))
+
+
+def test_after_a_crash_nothing_is_announced_that_the_peer_has_stored_before(net: Network) -> None:
+    work = begin(net)
+    step_to(work, Deliver)
+    work.close()
+    net.crash(A)
+    net.mend(A, B)
+
+    draw(net)
+    assert [each.notes[0].slices for each in net.said(A, Announce)] == [(Slice(0, 0, 32),), (Slice(1, 0, 32),)]
 
 
 def test_a_store_that_fails_delivers_nothing_and_the_peer_forgets_the_key(net: Network) -> None:

@@ -76,6 +76,9 @@ class TwoKmes(RuleBasedStateMachine):
         self.used: dict[Place, bytes] = {}
         self.waiting: dict[bytes, tuple[str, Material, float]] = {}  # not taken: slave, key, when it was drawn
         self.taken: set[bytes] = set()
+        self.orphaned: set[Running[tuple[Material, ...]]] = (
+            set()
+        )  # requests that were under way when the slave's store was replaced
         self.copies: dict[str, Watched] = {}
 
     # ------------------------------------------------------------------------------------------------ blocks, time
@@ -161,6 +164,8 @@ class TwoKmes(RuleBasedStateMachine):
             assert [len(key.bits) * 8 for key in keys] == [wanted.size_bits] * wanted.count
             for key in keys:
                 self._delivered(name, wanted, key)
+                if work in self.orphaned:
+                    del self.waiting[key.key_id]
 
     def _delivered(self, name: str, wanted: Wanted, key: Material) -> None:
         store = self.net.store(name)
@@ -258,6 +263,7 @@ class TwoKmes(RuleBasedStateMachine):
         self.a_second_passes()
         for key_id in [key_id for key_id, (slave, _, _) in self.waiting.items() if SAES[slave] == name]:
             del self.waiting[key_id]
+        self.orphaned.update(work for kme, _, work in self.under_way if kme != name)  # stored there, and forgotten
 
     def _stop(self, name: str) -> None:
         for kme, _, work in self.under_way:

@@ -22,7 +22,7 @@ from bellweave.api.errors import HEADERS, NOT_FOUND, Refusal, etsi014_refusal, n
 from bellweave.api.etsi014_extensions import Demands
 from bellweave.api.http import Request, Response
 from bellweave.api.service import KeyService
-from bellweave.errors import DeliveryError, NotMet
+from bellweave.errors import DeliveryError, NotEnoughKey, NotMet
 from bellweave.kms.effects import Work
 from bellweave.kms.records import Material
 from bellweave.kms.wanted import Wanted
@@ -64,7 +64,10 @@ def _answer(request: Request, caller: str | None, service: KeyService, now_s: fl
     slave = _checked_slave(caller, other, service)
     if method == "enc_keys":
         return (yield from _enc_keys(request, caller, slave, service, now_s))
-    stored, most = yield from service.count(caller, slave, service.params.key_size_bits, now_s)
+    try:
+        stored, most = yield from service.count(caller, slave, service.params.key_size_bits, now_s)
+    except NotMet:  # the pair is allowed, and no pool serves it
+        stored = most = 0
     return render.status(service, caller, slave, stored, most)
 
 
@@ -88,13 +91,24 @@ def _enc_keys(request: Request, master: str, slave: str, service: KeyService, no
 
 
 def _drawn(service: KeyService, choices: list[Wanted], now_s: float) -> Work[tuple[Material, ...]]:
-    """Return keys for the first choice whose demands can be met."""
-    for wanted in choices[:-1]:
+    """Return keys for the first choice whose demands can be met.
+
+    Raises:
+        NotMet: The last one's can't.
+        NotEnoughKey: There is too little key, or none at all for a pair that no pool serves.
+    """
+    *preferred, least = choices
+    for wanted in preferred:
         try:
             return (yield from service.draw(wanted, now_s))
         except NotMet:
             continue
-    return (yield from service.draw(choices[-1], now_s))
+    try:
+        return (yield from service.draw(least, now_s))
+    except NotMet:
+        if least.route is None and least.max_age_s is None:
+            raise NotEnoughKey(0, least.count) from None
+        raise
 
 
 def _dec_keys(request: Request, caller: str, master: str | None, service: KeyService, now_s: float) -> Work[Response]:

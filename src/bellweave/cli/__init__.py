@@ -4,17 +4,29 @@ import sys
 
 import typer
 
-from bellweave.cli import demo, distil, plan, reproduce, results, scenario, simulate
-from bellweave.errors import BellweaveError, BlockRejected, KeysUnavailable, ProtocolError, ScenarioError
+from bellweave.cli import demo, distil, kms, plan, reproduce, results, scenario, simulate
+from bellweave.errors import (
+    BellweaveError,
+    BlockRejected,
+    DeliveryError,
+    KeyServerError,
+    KeyServerRefused,
+    KeysUnavailable,
+    NotEnoughKey,
+    ProtocolError,
+    ScenarioError,
+)
 
 EXIT_INPUT = 2
 """Exit code: your input can't be used."""
 EXIT_PEER = 3
-"""Exit code: the peer broke the protocol or went away."""
+"""Exit code: the peer broke the protocol or went away, a key server did not answer, or a store fails."""
 EXIT_NO_KEY = 4
-"""Exit code: all went well, but physics gave no key."""
+"""Exit code: all went well, but physics gave no key, or a key server has not enough."""
 EXIT_NOT_NOW = 5
 """Exit code: no key may be spent on authentication now."""
+UNAVAILABLE = 503
+"""HTTP status of a key server that has not enough key."""
 
 app = typer.Typer(
     name="bellweave",
@@ -33,6 +45,7 @@ app.command()(distil.distil)
 app.command()(demo.demo)
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(results.app, name="results")
+app.add_typer(kms.app, name="kms")
 
 
 @app.callback(invoke_without_command=True)
@@ -57,10 +70,15 @@ def main() -> None:
 
 
 def _exit_code(error: BellweaveError) -> int:
+    if isinstance(error, KeyServerRefused):
+        return EXIT_NO_KEY if error.status == UNAVAILABLE else EXIT_INPUT
     codes = {
         ScenarioError: EXIT_INPUT,
         ProtocolError: EXIT_PEER,
         BlockRejected: EXIT_NO_KEY,
         KeysUnavailable: EXIT_NOT_NOW,
+        NotEnoughKey: EXIT_NO_KEY,
+        DeliveryError: EXIT_PEER,
+        KeyServerError: EXIT_PEER,
     }
     return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)

@@ -29,6 +29,7 @@ from bellweave.scenario.toml import decoded, encoded
 MASTER_KEY_BYTES = 32
 MASTER_KEY_VARIABLE = "BELLWEAVE_MASTER_KEY"
 
+_HEX_KEY = re.compile(f"[0-9a-fA-F]{{{2 * MASTER_KEY_BYTES}}}")
 _SQLITE = "sqlite:///"
 
 
@@ -68,6 +69,8 @@ def master_key(config: KmeConfig, environment: Mapping[str, str] = os.environ) -
     if not config.master_key:
         return _key_in(environment.get(MASTER_KEY_VARIABLE, ""), f"the variable {MASTER_KEY_VARIABLE}")
     file = Path(config.master_key)
+    if _HEX_KEY.fullmatch(file.name):
+        raise ScenarioError("expected the name of a file, got what looks like the key itself", path="master_key")
     credential = Path(environment.get("CREDENTIALS_DIRECTORY", ""), "master.key")
     if "CREDENTIALS_DIRECTORY" in environment and credential.exists():
         file = credential
@@ -77,7 +80,7 @@ def master_key(config: KmeConfig, environment: Mapping[str, str] = os.environ) -
 
 def _key_in(text: str, place: str) -> bytes:
     digits = text.strip()
-    if not re.fullmatch(f"[0-9a-fA-F]{{{2 * MASTER_KEY_BYTES}}}", digits):
+    if not _HEX_KEY.fullmatch(digits):
         # says nothing of what is there: it may be a key with a typing error
         raise ScenarioError(f"{place} does not hold {2 * MASTER_KEY_BYTES} hex digits", path="master_key")
     return bytes.fromhex(digits)

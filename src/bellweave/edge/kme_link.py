@@ -22,7 +22,7 @@ import structlog
 
 from bellweave.dialogue import Message
 from bellweave.edge.kme_line import Line, Then
-from bellweave.errors import PeerUnreachable
+from bellweave.errors import PeerUnreachable, ScenarioError
 
 LOOK_S = 1.0
 """How often it is looked up whether certificates are still let in."""
@@ -107,14 +107,21 @@ class Links:
         self._closing = False
 
     async def start(self, host: str | None = None, port: int = 0) -> tuple[str, int] | None:
-        """Begin to dial, and to listen where a host is given; returns where."""
+        """Begin to dial, and to listen where a host is given; returns where.
+
+        Raises:
+            ScenarioError: There it can't listen.
+        """
         loop = asyncio.get_running_loop()
         address = None
         if host is not None:
-            self._server = await loop.create_server(
-                lambda: Line(self, self._timeout_s), host, port, ssl=self._server_ssl,
-                ssl_handshake_timeout=_HANDSHAKE_S, ssl_shutdown_timeout=_SHUTDOWN_S,
-            )  # fmt: skip
+            try:
+                self._server = await loop.create_server(
+                    lambda: Line(self, self._timeout_s), host, port, ssl=self._server_ssl,
+                    ssl_handshake_timeout=_HANDSHAKE_S, ssl_shutdown_timeout=_SHUTDOWN_S,
+                )  # fmt: skip
+            except OSError as error:
+                raise ScenarioError(f"can't listen there: {error.strerror}", path=f"{host}:{port}") from None
             address = self._server.sockets[0].getsockname()[:2]
         self._tasks = [loop.create_task(self._watch())]
         for peer, where in self._addresses.items():

@@ -182,9 +182,9 @@ def _check_endpoints(config: KmeConfig) -> None:
             raise ScenarioError(f"{endpoint.listen} is that of {taken[where]} already", path=f"{name}.listen")
         taken[where] = name
     if not re.match(r"memory:$|sqlite:///.|postgresql\+psycopg://", config.store):
+        kind = config.store.partition(":")[0]  # the rest may hold a password
         raise ScenarioError(
-            f"expected memory:, sqlite:///PATH or postgresql+psycopg://..., got {config.store.partition('@')[0]!r}",
-            path="store",
+            f"expected memory:, sqlite:///PATH or postgresql+psycopg://..., got {kind}:...", path="store"
         )
 
 

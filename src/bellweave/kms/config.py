@@ -16,11 +16,14 @@ class Tls(Params, frozen=True, kw_only=True):
     Attributes:
         ca: Certificates of the authorities whose clients and peers are let in, PEM.
         cert, key: This KME's own, PEM; the key file must not be readable by others.
-        identity: Where in a client's certificate its name stands; the first of them that holds a registered name
-            counts. A certificate with two registered names in one field is refused as ambiguous.
-        fingerprints: SHA-256 of a certificate (hex) to the name of its holder, for ``fingerprint``.
+        identity: Where in an SAE's certificate its name stands; the first of them that holds a registered name
+            counts. A certificate with two registered names in one field is refused as ambiguous, and so is one that
+            says it is a KME's or a device's. ``san-uri`` is ``urn:bellweave:sae:NAME``, or the name itself as a URI.
+        fingerprints: SHA-256 of a certificate (hex, with or without colons) to the name of its holder, for
+            ``fingerprint``; for KMEs and devices, whatever ``identity`` says, to ``urn:bellweave:kme:NAME`` or
+            ``urn:bellweave:device:NAME``.
         deny: File of certificates that are not let in any more, one SHA-256 fingerprint or ``serial:HEX`` a line;
-            looked up at every request.
+            looked up at every request, and read again when it changes.
         least_version: Oldest TLS version that is spoken.
     """
 
@@ -125,8 +128,9 @@ class KmeConfig(Params, frozen=True, kw_only=True):
         kms: Sizes, lifetimes, watermarks.
         tls: Certificates.
         store: ``sqlite:///PATH`` (relative to the configuration file), ``postgresql+psycopg://...``, or ``memory:``.
-        master_key: File with the key (32 bytes, hex) that wraps the data keys at rest; empty: from the environment
-            variable ``BELLWEAVE_MASTER_KEY``. Not used with ``memory:``.
+        master_key: File with the key (32 bytes, hex) that wraps the data keys at rest; a credential of systemd of the
+            name ``master.key`` comes before it; empty: from the environment variable ``BELLWEAVE_MASTER_KEY``. Not
+            used with ``memory:``.
         server: Name of this server among those that share the store.
         etsi014, etsi004, skip, link, device, admin: Endpoints; those that are absent are not served. ``link`` is for
             other KMEs, ``device`` for QKD devices that push blocks; ``admin`` (health, metrics; plain HTTP) should

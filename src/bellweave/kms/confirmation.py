@@ -4,7 +4,12 @@ The tag is Poly1305 (RFC 8439, 2.5) with the public, random ``r`` of the message
 bytes, which are spent on it. So it tells nothing of the rest, and two blocks that differ in the rest have the same tag
 with a probability of at most 8 L / 2^106 for L pieces of 16 bytes, 2^-92 for the longest block. With 64 confirmation
 bits the tag is cut to its first 8 bytes and masked with those (XOR); that leaves 2^-28, enough against accidents. With
-none there is no tag: the two only tell each other which blocks they hold.
+none there is no tag: the two only tell each other which blocks they hold. A block too short to pay for its tag has none
+either, and is spent.
+
+``s`` masks one tag only. So the lead first asks which blocks the peer holds, then draws ``r``, and says the same
+message again, never another one, until it is answered. A lead that crashes just then makes a second tag of the block;
+who has broken the link's TLS, too, then learns 128 bits of it.
 """
 
 import hmac
@@ -13,7 +18,8 @@ from typing import Literal
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from bellweave.errors import PeerRefused
-from bellweave.kms.effects import Work, apply, apply_all, ask
+from bellweave.kms import operations
+from bellweave.kms.effects import Apply, Work, apply, apply_all, ask
 from bellweave.kms.memory import Memory
 from bellweave.kms.messages import Confirm, Confirmed
 from bellweave.kms.operations import Settle, Verdicts, Waiting
@@ -21,14 +27,19 @@ from bellweave.kms.records import Block
 
 NONCE_BYTES = 16
 AT_ONCE = 64
+ROUNDS = 16
+"""How many times so many blocks are asked about at a time: those that the peer lacks are passed over."""
+
+Settled = Literal["confirmed", "quarantined"]
+Verdict = Literal["confirmed", "quarantined", "absent", "held"]
 
 
 def tag(block: Block, nonce: bytes, tag_bytes: int) -> bytes:
-    """Return the proof that one holds this block, which is longer than ``tag_bytes`` (16, 8, or 0: no proof).
+    """Return the proof that one holds this block, ``tag_bytes`` (16, 8, or 0) long; empty if the block is no longer.
 
     The ``nonce`` is 16 random bytes, drawn after both ends hold the block.
     """
-    if not tag_bytes:
+    if not tag_bytes or len(block.material) <= tag_bytes:
         return b""
     body, pad = block.material[:-tag_bytes], block.material[-tag_bytes:]
     whole = tag_bytes == NONCE_BYTES
@@ -42,30 +53,56 @@ def tag(block: Block, nonce: bytes, tag_bytes: int) -> bytes:
     return bytes(a ^ b for a, b in zip(result[:tag_bytes], pad, strict=True))
 
 
-def confirm(memory: Memory, peer: str, pool: str) -> Work[int]:
-    """At the lead: have the peer check some blocks that wait, and settle those that it knows. Return how many.
+def confirm(memory: Memory, peer: str, pool: str) -> Work[None]:
+    """At the lead: have the peer check the blocks that wait, and settle those that it holds, too.
 
     Raises:
-        PeerUnreachable, PeerRefused: They go on waiting.
+        PeerUnreachable, PeerRefused: The rest goes on waiting.
     """
-    tag_bytes = memory.params.confirmation_bits // 8
-    waiting = yield from apply(Waiting(pool=pool, limit=AT_ONCE))
-    blocks = yield from _settle_short(waiting, tag_bytes)
-    if not blocks:
-        return 0
-    nonce = memory.entropy.bytes(NONCE_BYTES)
-    tags = tuple((block.block_id, tag(block, nonce, tag_bytes)) for block in blocks)
-    reply = yield from ask(peer, Confirm(pool=pool, key=nonce, tags=tags), Confirmed)
-    if len(reply.verdicts) != len(blocks):
-        raise PeerRefused(f"{peer} gave {len(reply.verdicts)} verdicts on {len(blocks)} blocks")
+    yield from _prove(memory, peer, pool)
+    asked: set[str] = set()
+    for _ in range(ROUNDS):
+        waiting = yield from apply(Waiting(pool=pool, limit=AT_ONCE + len(asked)))
+        blocks = [block for block in waiting if block.block_id not in asked]
+        if not blocks:
+            return
+        asked.update(block.block_id for block in blocks)
+        question = Confirm(pool=pool, key=b"", tags=tuple((block.block_id, b"") for block in blocks))
+        verdicts = yield from _ask(memory, peer, question)
+        if pool in memory.confirming:  # another work is about to send tags, perhaps of these blocks
+            return
+        held = [block for block, verdict in zip(blocks, verdicts, strict=True) if verdict == "held"]
+        if held:
+            nonce = memory.entropy.bytes(NONCE_BYTES)
+            tag_bytes = memory.params.confirmation_bits // 8
+            tags = tuple((block.block_id, tag(block, nonce, tag_bytes)) for block in held)
+            memory.confirming[pool] = Confirm(pool=pool, key=nonce, tags=tags)
+            yield from _prove(memory, peer, pool)
+
+
+def _prove(memory: Memory, peer: str, pool: str) -> Work[None]:
+    """Send the tags that wait for an answer, the same until it comes."""
+    message = memory.confirming.get(pool)
+    if message is not None:
+        yield from _ask(memory, peer, message)
+        memory.confirming.pop(pool, None)
+
+
+def _ask(memory: Memory, peer: str, message: Confirm) -> Work[tuple[Verdict, ...]]:
+    """Ask for verdicts, and settle the blocks on which there is one; one that has expired meanwhile stays as it is."""
+    reply = yield from ask(peer, message, Confirmed)
+    if len(reply.verdicts) != len(message.tags):
+        raise PeerRefused(f"{peer} gave {len(reply.verdicts)} verdicts on {len(message.tags)} blocks")
+    verdicts = dict(zip((name for name, _ in message.tags), reply.verdicts, strict=True))
+    waiting = yield from apply(Waiting(pool=message.pool, limit=len(verdicts), block_ids=tuple(verdicts)))
     settled = tuple(
-        Settle(pool=pool, block_id=block.block_id, verdict=verdict, tag_bytes=tag_bytes)
-        for block, verdict in zip(blocks, reply.verdicts, strict=True)
-        if verdict != "absent"
+        _settle(block, verdict, memory.params.confirmation_bits // 8)
+        for block in waiting
+        if (verdict := verdicts[block.block_id]) == "confirmed" or verdict == "quarantined"
     )
     if settled:
-        yield from apply_all(*settled)
-    return len(settled)
+        yield Apply(settled)
+    return reply.verdicts
 
 
 def answer_confirm(memory: Memory, sender: str, message: Confirm) -> Work[Confirmed]:
@@ -73,37 +110,34 @@ def answer_confirm(memory: Memory, sender: str, message: Confirm) -> Work[Confir
     pool = message.pool
     if memory.roster.pools.get(pool) != sender or memory.roster.leads(pool):
         raise PeerRefused(f"{sender} does not lead {pool} here")
-    if len(message.key) != NONCE_BYTES:
+    if len(message.key) not in {0, NONCE_BYTES}:
         raise PeerRefused(f"the key of a confirmation has {NONCE_BYTES} bytes, not {len(message.key)}")
-    tag_bytes = memory.params.confirmation_bits // 8
     names = tuple(name for name, _ in message.tags)
     waiting, known = yield from apply_all(
         Waiting(pool=pool, limit=len(names), block_ids=names), Verdicts(pool=pool, block_ids=names)
     )
-    blocks = {block.block_id: block for block in (yield from _settle_short(waiting, tag_bytes))}
-    settled = []
-    verdicts: list[Literal["confirmed", "quarantined", "absent"]] = [
-        "absent" if each is None or each == "waiting" else each for each in known
-    ]
-    for index, (name, theirs) in enumerate(message.tags):
-        if name in blocks:
-            same = hmac.compare_digest(tag(blocks[name], message.key, tag_bytes), theirs)
-            verdict: Literal["confirmed", "quarantined"] = "confirmed" if same else "quarantined"
-            settled.append(Settle(pool=pool, block_id=name, verdict=verdict, tag_bytes=tag_bytes))
-            verdicts[index] = verdict
-    if settled:
-        yield from apply_all(*settled)
+    verdicts: list[Verdict] = [_told(each) for each in known]
+    if message.key:
+        tag_bytes = memory.params.confirmation_bits // 8
+        blocks = {block.block_id: block for block in waiting}
+        settled = []
+        for index, (name, theirs) in enumerate(message.tags):
+            if name in blocks:
+                same = hmac.compare_digest(tag(blocks[name], message.key, tag_bytes), theirs)
+                verdict: Settled = "confirmed" if same else "quarantined"
+                verdicts[index] = verdict
+                settled.append(_settle(blocks[name], verdict, tag_bytes))
+        if settled:
+            yield from apply_all(*settled)
     return Confirmed(verdicts=tuple(verdicts))
 
 
-def _settle_short(blocks: tuple[Block, ...], tag_bytes: int) -> Work[tuple[Block, ...]]:
-    """Spend blocks that are too short to pay for their tag; return the others."""
-    short = [block for block in blocks if len(block.material) <= tag_bytes]
-    if short:
-        yield from apply_all(
-            *(
-                Settle(pool=block.pool, block_id=block.block_id, verdict="confirmed", tag_bytes=len(block.material))
-                for block in short
-            )
-        )
-    return tuple(block for block in blocks if len(block.material) > tag_bytes)
+def _told(verdict: operations.Verdict | None) -> Verdict:
+    if verdict is None:
+        return "absent"
+    return "held" if verdict == "waiting" else verdict
+
+
+def _settle(block: Block, verdict: Settled, tag_bytes: int) -> Settle:
+    spent_bytes = min(tag_bytes, len(block.material))
+    return Settle(pool=block.pool, block_id=block.block_id, verdict=verdict, tag_bytes=spent_bytes)

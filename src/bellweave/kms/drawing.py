@@ -30,7 +30,7 @@ def draw(memory: Memory, wanted: Wanted, now_s: float) -> Work[tuple[Material, .
     """Draw keys for slaves that are all at one KME; see :meth:`bellweave.api.service.KeyService.draw`."""
     for _ in range(ATTEMPTS):
         reserved = yield from reserve(memory, wanted, now_s)
-        notes = _describe(memory, wanted, reserved, now_s)
+        notes = describe(memory, wanted, reserved, now_s)
         peer = reserved[0].shelf.peer
         if peer != memory.kme and not (yield from replicate(memory, peer, notes, reserved)):
             continue
@@ -74,7 +74,7 @@ def _from_shelves(
             reserved.append(each)
     if len(reserved) == count:
         return reserved
-    _give_back(reserved)
+    give_back(reserved)
     return None
 
 
@@ -106,7 +106,8 @@ def available(lanes: tuple[Shelf, ...], size_bits: int) -> Work[int]:
     return sum((level.buffer_bytes + level.free_bytes) * 8 // size_bits for level in levels)
 
 
-def _describe(memory: Memory, wanted: Wanted, reserved: list[Reserved], now_s: float) -> tuple[KeyNote, ...]:
+def describe(memory: Memory, wanted: Wanted, reserved: list[Reserved], now_s: float) -> tuple[KeyNote, ...]:
+    """Return the notes of the keys that are made of these bytes."""
     key_ids = wanted.key_ids or [random_key_id(memory) for _ in reserved]
     life_s = memory.params.key_lifetime_s
     expires_s = now_s + (life_s if wanted.lifetime_s is None else min(wanted.lifetime_s, life_s))
@@ -145,16 +146,16 @@ def replicate(memory: Memory, peer: str, notes: tuple[KeyNote, ...], reserved: l
     try:
         announced = yield from ask(peer, Announce(notes=notes), Announced)
     except PeerRefused:
-        _give_back(reserved)
+        give_back(reserved)
         raise
     except BaseException:  # the link was cut, or the driver gave up
-        _doubt(reserved)
-        _orphan(memory, peer, notes)
+        doubt(reserved)
+        orphan(memory, peer, notes)
         raise
     problems = announced.problems
     if len(problems) == len(notes) and problems.count(None) == len(problems):
         return True
-    _doubt(reserved)
+    doubt(reserved)
     stored = tuple(note for note, problem in zip(notes, problems, strict=False) if problem is None)
     if stored:  # not the others: a key that waits under one of their ids may be another one
         yield from retract(memory, peer, stored)
@@ -162,33 +163,43 @@ def replicate(memory: Memory, peer: str, notes: tuple[KeyNote, ...], reserved: l
 
 
 def commit(
-    memory: Memory, peer: str, wanted: Wanted, notes: tuple[KeyNote, ...], reserved: list[Reserved], now_s: float
+    memory: Memory,
+    peer: str,
+    wanted: Wanted,
+    notes: tuple[KeyNote, ...],
+    reserved: list[Reserved],
+    now_s: float,
+    local: tuple[str, ...] = (),
 ) -> Work[bool]:
     """Record the keys as delivered; return False if their bytes were overtaken: then none of them is.
+
+    ``local``: slaves at this KME for whom they wait, too, where the peer is another one.
 
     Raises:
         StoreFailed: None of them is delivered; the bytes are used no more until the peer tells its marks.
     """
-    keep = _kept(memory, peer, wanted, notes)
+    keep = _kept(memory, peer, wanted, notes, local)
     try:
         yield from apply(Deliver(notes=notes, now_s=now_s, keep=keep))
     except PeerRefused:
-        _doubt(reserved)
+        doubt(reserved)
         if peer != memory.kme:
             yield from retract(memory, peer, notes)
         return False
     except BaseException:  # the store failed, or the driver gave up
-        _doubt(reserved)
-        _orphan(memory, peer, notes)
+        doubt(reserved)
+        orphan(memory, peer, notes)
         raise
     for each in reserved:
         each.shelf.delivered(each)
     return True
 
 
-def _kept(memory: Memory, peer: str, wanted: Wanted, notes: tuple[KeyNote, ...]) -> tuple[KeyNote, ...]:
+def _kept(
+    memory: Memory, peer: str, wanted: Wanted, notes: tuple[KeyNote, ...], local: tuple[str, ...]
+) -> tuple[KeyNote, ...]:
     """Return the notes that wait at this KME: for slaves that are here, and for a master that takes its keys by id."""
-    slaves = wanted.slaves if peer == memory.kme else ()
+    slaves = wanted.slaves if peer == memory.kme else local
     if wanted.keep:
         slaves = (*slaves, wanted.master)
     if not slaves:
@@ -215,7 +226,7 @@ def retract(memory: Memory, peer: str, notes: tuple[KeyNote, ...]) -> Work[None]
     try:
         yield from ask(peer, Retract(key_ids=tuple(note.key_id for note in notes)), Done)
     except (PeerUnreachable, PeerRefused):
-        _orphan(memory, peer, notes)
+        orphan(memory, peer, notes)
         raise
 
 
@@ -228,16 +239,19 @@ def retract_orphans(memory: Memory, peer: str) -> Work[None]:
         state.orphans = [key_id for key_id in state.orphans if key_id not in set(some)]
 
 
-def _orphan(memory: Memory, peer: str, notes: tuple[KeyNote, ...]) -> None:
+def orphan(memory: Memory, peer: str, notes: tuple[KeyNote, ...]) -> None:
+    """Note that a KME may keep keys which nobody got: it is told when it can be reached."""
     if peer in memory.peers:
         memory.peers[peer].orphans.extend(note.key_id for note in notes)
 
 
-def _give_back(reserved: list[Reserved]) -> None:
+def give_back(reserved: list[Reserved]) -> None:
+    """Undo a reservation that surely nobody was told of."""
     for each in reversed(reserved):
         each.shelf.give_back(each)
 
 
-def _doubt(reserved: list[Reserved]) -> None:
+def doubt(reserved: list[Reserved]) -> None:
+    """Use what was reserved no more until the peer tells its marks."""
     for each in reserved:
         each.shelf.doubt(each)

@@ -5,6 +5,7 @@ and a KME can crash and start again with its store, or with an older copy of it.
 hand, effect by effect, so that any interleaving can be played.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -17,6 +18,7 @@ from bellweave.kms.operations import Store
 from bellweave.kms.service import Kme
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Message)
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Network:
         self.nodes: dict[str, Node] = {}
         self._cut: set[frozenset[str]] = set()
         self._lose: dict[tuple[str, str], int] = {}
+        self._said: deque[tuple[str, Message]] = deque(maxlen=256)
 
     def add(self, start: Callable[[], Kme], store: Store) -> Kme:
         """Start a KME on a store, and again after each crash; return it."""
@@ -84,6 +87,10 @@ class Network:
         """Lose the next answers to a KME on their way, after the other end has acted."""
         self._lose[asker, other] = count
 
+    def said(self, name: str, kind: type[M]) -> list[M]:
+        """Return the last messages of this kind that a KME has sent and that have arrived, in order."""
+        return [message for sender, message in self._said if sender == name and isinstance(message, kind)]
+
     def crash(self, name: str, store: Store | None = None) -> None:
         """Start a KME again, with its store or with another one (an older copy); its links are to be mended."""
         node = self.nodes[name]
@@ -121,6 +128,7 @@ class Network:
         if peer not in self.nodes or not self._up(name, peer):
             raise PeerUnreachable(f"no link from {name} to {peer}")
         message = CODEC.decode(encode(effect.message))
+        self._said.append((name, message))
         answer = self.run(peer, self.kme(peer).answer(name, message, self.now_s))
         answer = CODEC.decode(encode(answer))
         if self._lose.get((name, peer)):
@@ -147,6 +155,7 @@ class Running(Generic[T]):
         self._work = work
         self._answer: Any = None
         self._error: BaseException | None = None
+        self._acted = False
         self._result: tuple[T] | None = None
         self.effect: Effect | None = None
         self.resume()
@@ -162,9 +171,12 @@ class Running(Generic[T]):
         self.resume()
 
     def act(self) -> None:
-        """Do what the work waits for, but let it wait on: the answer is on its way."""
+        """Do what the work waits for, once, but let it wait on: the answer is on its way."""
         if self.effect is None:
             raise ValueError("the work has ended")
+        if self._acted:
+            return
+        self._acted = True
         try:
             self._answer = self._network.perform(self._name, self.effect)
         except BellweaveError as error:
@@ -179,6 +191,7 @@ class Running(Generic[T]):
         """Hand the work what it waited for."""
         answer, error = self._answer, self._error
         self._answer = self._error = None
+        self._acted = False
         try:
             self.effect = self._work.send(answer) if error is None else self._work.throw(error)
         except StopIteration as end:

@@ -1,9 +1,9 @@
 """How two KMEs get in step after a start, a cut, or a backup.
 
-Each store counts its changes (once a second, and at each greeting; the count is stored before it is told), and each KME
-remembers the highest count that it was ever told of another's store. A KME that greets with a lower one than its peer
-remembers runs on a backup: keys wait there that were taken already. It withdraws them all before it hands out any, and
-asks at once how far all its portions were used, so that the peer may lose its store next.
+Each store counts its changes (once a second; the count is stored before it is told), and each KME remembers the highest
+count that it was ever told of another's store. A KME that greets with a lower one than its peer remembers runs on a
+backup: keys wait there that were taken already. It withdraws them all before it hands out any, and asks at once how far
+all its portions were used, so that the peer may lose its store next.
 
 The count is kept at the own store as what is remembered of oneself.
 """
@@ -31,7 +31,7 @@ def greet(memory: Memory, store_name: str, peer: str, now_s: float) -> Work[None
         raise PeerRefused(f"{peer} is not among the peers of {memory.kme}")
     memory.leave(state)
     era = state.era
-    told = yield from count_change(memory)
+    told = memory.changes = yield from apply(Witness(peer=memory.kme))  # not one more: a copy may be just one behind
     hello = Hello(sender=memory.kme, receiver=peer, store=store_name, changes=told)
     welcome = yield from ask(peer, hello, Welcome)
     if welcome.changes > told and welcome.changes > (yield from apply(Witness(peer=memory.kme))):
@@ -57,10 +57,10 @@ def catch_up(memory: Memory, peer: str) -> Work[None]:
     """
     for pool, other in memory.roster.fed.items():
         if other == peer and pool not in memory.peers[peer].aligned:
-            while memory.roster.leads(pool) and (yield from confirm(memory, peer, pool)):
-                pass
+            if memory.roster.leads(pool):
+                yield from confirm(memory, peer, pool)
             if (yield from portions.aligned(memory, peer, pool)) and pool in memory.peers[peer].restored:
-                yield from portions.skip_used(memory, peer, pool)
+                yield from portions.skip_used(peer, pool)
                 memory.peers[peer].restored.discard(pool)
 
 

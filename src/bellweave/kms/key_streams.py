@@ -12,8 +12,9 @@ Rules:
    terms' TTL is over; an end's own rest is erased when it closes.
 6. Work can't wait. An answer that may still come is ``waiting``, ``alone`` or ``later``: the caller asks the same
    again when :attr:`KeyStreams.changed` has told it that the stream changed, or after a while. That does no harm.
-7. Streams are in memory, until nobody has used them for ``key_lifetime_s``. After a restart of the master's KME a
-   stream can be opened again if nobody has taken a chunk at the other end; otherwise its KSID is spent.
+7. Streams are in memory, until nobody has used them for ``key_lifetime_s``. Once the master's KME has restarted it does
+   not know what it drew: the KSID is spent, though the other end can still fetch what waits. A restart of the other
+   KME is no loss. If both have restarted nobody remembers the KSID, and applications must not go on under it.
 """
 
 from collections import Counter
@@ -69,6 +70,7 @@ class KeyStreams:
         self._kme = kme
         self._chunks = Chunks(kme)
         self._entropy = entropy
+        self._born = entropy.bytes(8)
         self._streams: dict[bytes, Stream] = {}
         self._begun: Counter[str] = Counter()
         self._forget_s = 0.0
@@ -203,20 +205,16 @@ class KeyStreams:
             slave = local if message.master == remote else remote
             stream = Stream(message.ksid, remote, message.master, slave, message.terms, now_s, agreed=True)
             self._register(stream)
-        elif not stream.joins(remote, local) or stream.closed or self._is_lost(stream, remote, local):
-            return StreamState("closed", message.terms, message.master)
+        elif not stream.joins(remote, local) or stream.closed or stream.forgotten_by(remote, message.born):
+            return StreamState("closed", message.terms, message.master, self._born)
         elif not stream.agreed:
             ours = self._kme.directory.kme < sender
             stream.settle(*((stream.terms, stream.master) if ours else (message.terms, message.master)))
         stream.state[remote] = "open"
+        stream.other_born = message.born
         stream.used_s = now_s
         self.changed(stream.ksid)
-        return StreamState("open" if stream.of(local) == "open" else "unknown", stream.terms, stream.master)
-
-    def _is_lost(self, stream: Stream, remote: str, local: str) -> bool:
-        """Return whether the KME that draws has forgotten which chunks it drew: some have been taken here."""
-        end = stream.ends.get(local)
-        return stream.of(remote) == "open" and stream.master == remote and end is not None and end.taken.end > 0
+        return StreamState("open" if stream.of(local) == "open" else "unknown", stream.terms, stream.master, self._born)
 
     def _told(self, stream: Stream, caller: str) -> Work[bool]:
         """Tell the other KME that the caller opens the stream; False: it can't be had under this KSID."""
@@ -226,9 +224,8 @@ class KeyStreams:
             return True
         stream.telling += 1
         try:
-            reply = yield from ask(
-                self._home(other), OpenStream(stream.ksid, caller, other, stream.terms, stream.master), StreamState
-            )
+            message = OpenStream(stream.ksid, caller, other, stream.terms, stream.master, self._born)
+            reply = yield from ask(self._home(other), message, StreamState)
         except BaseException:
             stream.telling -= 1
             if not (stream.agreed or stream.telling or stream.state):
@@ -238,6 +235,7 @@ class KeyStreams:
         if reply.state == "closed":
             stream.state[caller] = "closed"
             return False
+        stream.other_born = stream.other_born or reply.born
         if not stream.agreed:
             stream.settle(reply.terms, reply.master)
         if reply.state == "open" and stream.of(other) == "absent":

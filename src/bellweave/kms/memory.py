@@ -4,6 +4,7 @@ All of it can be lost at any time: the stores, and the peers' marks, are the tru
 """
 
 from bellweave.errors import NotMet, PeerUnreachable
+from bellweave.kms.messages import Confirm
 from bellweave.kms.params import Directory, Kms
 from bellweave.kms.records import Buffer, pool_name
 from bellweave.kms.roster import Roster
@@ -39,6 +40,7 @@ class Memory:
         strangers: Peers that have not told, since this server started, how many changes of its store they know of:
             keys of theirs are not handed out.
         lost_blocks: (pool, block id) of blocks of which the peer turned out to have nothing; cut no more.
+        confirming: Pool to the tags that were sent to the peer, or are about to be, and got no answer yet.
         changes: The last number counted of our store's changes.
     """
 
@@ -54,6 +56,7 @@ class Memory:
         self.peers = {name: Peer(name) for name in self.roster.peers}
         self.strangers = set(self.peers)
         self.lost_blocks: set[tuple[str, str]] = set()
+        self.confirming: dict[str, Confirm] = {}
         self.changes = 0
         self._lowers_cursors = lowers_cursors
         self._shelves: dict[Buffer, Shelf] = {}
@@ -67,9 +70,10 @@ class Memory:
         """
         lanes = self._lanes.get((master, slave, route))
         if lanes is None:
-            lanes = self._lanes[master, slave, route] = self._find_lanes(master, slave, route)
-        if not lanes:
-            raise NotMet(f"no pool serves {master} for {slave}{f' on a {route} route' if route else ''}")
+            lanes = self._find_lanes(master, slave, route)
+            if not lanes:
+                raise NotMet(f"no pool serves {master} for {slave}{f' on a {route} route' if route else ''}")
+            self._lanes[master, slave, route] = lanes
         return lanes
 
     def _find_lanes(self, master: str, slave: str, route: Route | None) -> tuple[Shelf, ...]:

@@ -57,8 +57,8 @@ class Confirm(Message, frozen=True):
     nothing of the bytes.
 
     Attributes:
-        key: 16 random bytes.
-        tags: (block id, tag).
+        key: 16 random bytes; empty: it is only asked which of the blocks are there, and the tags are empty, too.
+        tags: (block id, tag); a block that is too short to pay for its tag has an empty one.
     """
 
     pool: str
@@ -67,9 +67,9 @@ class Confirm(Message, frozen=True):
 
 
 class Confirmed(Message, frozen=True):
-    """Attributes: ``verdicts``: for each block; ``absent``: not here yet, ask again later."""
+    """Attributes: ``verdicts``: for each block; ``absent``: not here yet, ask again later; ``held``: here, no proof."""
 
-    verdicts: tuple[Literal["confirmed", "quarantined", "absent"], ...]
+    verdicts: tuple[Literal["confirmed", "quarantined", "absent", "held"], ...]
 
 
 class Assign(Message, frozen=True):
@@ -133,7 +133,7 @@ class Retract(Message, frozen=True):
 
 
 class Forward(Message, frozen=True):
-    """A share of a relayed block, one-time-padded for the receiver. Answer: :class:`Done` when the last KME holds it.
+    """A share of a relayed block, one-time-padded for the receiver. Answer: :class:`Forwarded`.
 
     Attributes:
         pool: The relayed pool.
@@ -155,6 +155,18 @@ class Forward(Message, frozen=True):
     data: bytes
     statement: Statement
     expires_s: float
+
+
+class Forwarded(Message, frozen=True):
+    """What became of a share.
+
+    Attributes:
+        statement: Of all pads on the path, once the far end holds the share; None: it is held on the way, say it again.
+        missing: The shares that the far end still lacks; empty: it holds the block, durably.
+    """
+
+    statement: Statement | None
+    missing: tuple[int, ...] = ()
 
 
 class Expand(Message, frozen=True):
@@ -183,6 +195,7 @@ class OpenStream(Message, frozen=True):
         source, destination: SAEs; the source is the sender's.
         terms: What the sender agreed on with it, unless the receiver knows of terms that were there before.
         master: Which of the two draws the chunks, as far as the sender knows.
+        born: Random name of the sender's start: what it knew of streams before is lost.
     """
 
     ksid: bytes
@@ -190,6 +203,7 @@ class OpenStream(Message, frozen=True):
     destination: str
     terms: Terms
     master: str
+    born: bytes
 
 
 class StreamState(Message, frozen=True):
@@ -198,11 +212,13 @@ class StreamState(Message, frozen=True):
     Attributes:
         state: Whether its application has opened it; ``closed``: it can't be opened (any more) under this KSID.
         terms, master: What counts from now on, at both ends.
+        born: As in :class:`OpenStream`.
     """
 
     state: Literal["open", "unknown", "closed"]
     terms: Terms
     master: str
+    born: bytes
 
 
 class CloseStream(Message, frozen=True):
@@ -264,6 +280,6 @@ class Ping(Message, frozen=True):
 
 CODEC = Codec(
     Refused, Done, Hello, Welcome, Confirm, Confirmed, Assign, Next, Want, AskMarks, MarksAre, Announce, Announced,
-    Retract, Forward, Expand, OpenStream, StreamState, CloseStream, WantChunk, DropChunk,
+    Retract, Forward, Forwarded, Expand, OpenStream, StreamState, CloseStream, WantChunk, DropChunk,
     ChunkState, Pulled, Ping,
 )  # fmt: skip

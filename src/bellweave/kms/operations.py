@@ -133,7 +133,7 @@ class Deliver(Operation[None], frozen=True):
 
     The slices' portions' cursors move to the slices' ends; what a cursor jumps over is ``purged``. Ledger:
     ``available`` -> ``delivered``, ``relay_pads`` or ``expansion`` by the notes' purpose. Errors: :class:`PeerRefused`
-    if a slice starts before its portion's cursor.
+    if a slice starts before its portion's cursor, or a kept key's id is in use for a key that waits.
 
     Attributes:
         notes: The keys; none has a copy.
@@ -146,7 +146,10 @@ class Deliver(Operation[None], frozen=True):
 
 
 class Skip(Operation[None], frozen=True):
-    """Move the cursors of portions forward to the peer's marks; what is jumped over is ``purged``. Never backward."""
+    """Move the cursors of portions forward to the peer's marks; what is jumped over is ``purged``. Never backward.
+
+    Or the marks of portions that the peer consumes to its cursors, after a backup.
+    """
 
     pool: str
     cursors: tuple[tuple[int, int], ...]  # (number, bytes)
@@ -175,7 +178,10 @@ class Record(Operation[tuple[str | None, ...]], frozen=True):
 
 
 class Marks(Operation[tuple[int, ...]], frozen=True):
-    """Return the marks of a pool's portions, bytes; -1 for one that is not there."""
+    """Return the marks of a pool's portions, bytes; -1 for one that is not there.
+
+    Of a portion that is consumed at this KME it is the cursor: a peer whose store comes from a backup asks for that.
+    """
 
     pool: str
     numbers: tuple[int, ...]
@@ -245,7 +251,8 @@ class Accounts(Operation[dict[str, dict[Account, int]]], frozen=True):
 class Purge(Operation[int], frozen=True):
     """Erase what has expired or is used up: blocks, portions, keys that wait; and finished blocks' data keys.
 
-    Bounded work: at most ``limit`` rows of each kind. Result: bits booked as ``purged``.
+    A portion keeps its number and place: a peer whose store comes from a backup asks for them. Bounded work: at most
+    ``limit`` rows of each kind. Result: bits booked as ``purged``.
     """
 
     now_s: float

@@ -198,16 +198,15 @@ def _ask_marks(peer: str, pool: str, numbers: tuple[int, ...]) -> Work[tuple[int
     return reply.marks
 
 
-def skip_used(memory: Memory, peer: str, pool: str) -> Work[None]:
-    """Move the cursors of all portions that are consumed here to the peer's marks: this store comes from a backup."""
+def skip_used(peer: str, pool: str) -> Work[None]:
+    """Move the cursors and marks of all portions to where the peer has them: this store comes from a backup."""
     number = 0
     while some := (yield from apply(Portions(pool=pool, number=number, limit=AT_ONCE))):
         number = some[-1].number + 1
-        ours = tuple(each.number for each in some if memory.roster.kme_of(each.buffer.master) == memory.kme)
-        if ours:
-            known = yield from _ask_marks(peer, pool, ours)
-            cursors = tuple((each, mark) for each, mark in zip(ours, known, strict=True) if mark > 0)
-            yield from apply(Skip(pool=pool, cursors=cursors))
+        numbers = tuple(each.number for each in some)
+        known = yield from _ask_marks(peer, pool, numbers)
+        cursors = tuple((each, mark) for each, mark in zip(numbers, known, strict=True) if mark > 0)
+        yield from apply(Skip(pool=pool, cursors=cursors))
 
 
 def drop(memory: Memory, pool: str, portions: tuple[Portion, ...]) -> Work[None]:

@@ -8,25 +8,27 @@ second and when blocks have come in, and :meth:`Kme.answer` for each message of 
 """
 
 from contextlib import suppress
-from itertools import pairwise
 
 from bellweave.blocks import Origin, SecretBlock
 from bellweave.dialogue import Message
 from bellweave.errors import DeliveryError, PeerRefused, PeerUnreachable
-from bellweave.kms import drawing, greeting, portions
+from bellweave.kms import drawing, greeting, multicast, portions
+from bellweave.kms.announcing import answer_announce
 from bellweave.kms.confirmation import answer_confirm, confirm
 from bellweave.kms.effects import Work, apply, apply_all, ask
+from bellweave.kms.expansion import Expansions
 from bellweave.kms.key_streams import KeyStreams
 from bellweave.kms.memory import Memory
 from bellweave.kms.messages import (
     Announce,
-    Announced,
     AskMarks,
     Assign,
     CloseStream,
     Confirm,
     Done,
     DropChunk,
+    Expand,
+    Forward,
     Hello,
     OpenStream,
     Ping,
@@ -35,10 +37,12 @@ from bellweave.kms.messages import (
     Want,
     WantChunk,
 )
-from bellweave.kms.operations import AddBlock, Purge, Record, Renew, Take, Withdraw, Witness
+from bellweave.kms.operations import Purge, Renew, Take, Withdraw, Witness
 from bellweave.kms.params import Directory, Kms
-from bellweave.kms.records import MAX_BLOCK_BYTES, Block, KeyNote, Material, Statement, pool_name
+from bellweave.kms.parts import additions
+from bellweave.kms.records import Material, Statement, pool_name
 from bellweave.kms.refilling import refill
+from bellweave.kms.relay import Relays
 from bellweave.kms.supply import LEASE_S
 from bellweave.kms.wanted import Wanted
 from bellweave.rng import Entropy
@@ -75,6 +79,8 @@ class Kme:
     ) -> None:
         self._memory = Memory(directory, params, entropy, server, lowers_cursors=lowers_cursors)
         self._store_name = store_name
+        self._relays = Relays(self._memory)
+        self._expansions = Expansions(self._memory)
         self.streams = KeyStreams(self, entropy)
 
     @property
@@ -135,8 +141,8 @@ class Kme:
             NotEnoughKey, NotMet: Nothing was used up.
             PeerUnreachable, PeerRefused, StoreFailed: Nothing is delivered; what was under way is not used again.
         """
-        if len(wanted.slaves) > 1 and len({self.kme_of(slave) for slave in wanted.slaves}) > 1:
-            raise PeerRefused("slaves at several KMEs are not served yet")
+        if multicast.is_needed(self._memory, wanted.slaves):
+            return (yield from multicast.draw(self._memory, wanted, now_s))
         return (yield from drawing.draw(self._memory, wanted, now_s))
 
     def take(
@@ -181,22 +187,9 @@ class Kme:
             provenance=block.provenance,
             made_s=now_s,
         )
-        parts = split(block.bits[: block.bit_count // 8])
         pool = pool_name(self.name, peer, origin)
-        added = yield from apply_all(
-            *(
-                AddBlock(
-                    block=Block(
-                        pool=pool,
-                        block_id=block.block_id if len(parts) == 1 else f"{block.block_id}#{index}",
-                        material=part,
-                        statement=statement,
-                        expires_s=now_s + self.params.block_lifetime_s,
-                    )
-                )
-                for index, part in enumerate(parts)
-            )
-        )
+        material, expires_s = block.bits[: block.bit_count // 8], now_s + self.params.block_lifetime_s
+        added = yield from apply_all(*additions(pool, block.block_id, material, statement, expires_s))
         return any(added)
 
     # --------------------------------------------------------------------------------------------------------- peers
@@ -222,6 +215,10 @@ class Kme:
         try:
             if isinstance(message, OpenStream | CloseStream | WantChunk | DropChunk):
                 return (yield from self.streams.answer(sender, message, now_s))
+            if isinstance(message, Forward):
+                return (yield from self._relays.answer(sender, message, now_s))
+            if isinstance(message, Expand):
+                return (yield from self._expansions.answer(sender, message, now_s))
             return (yield from self._answer(sender, message, now_s))
         except DeliveryError as error:
             return Refused(problem=str(error))
@@ -230,7 +227,7 @@ class Kme:
         memory = self._memory
         match message:
             case Announce():
-                return (yield from self._answer_announce(sender, message, now_s))
+                return (yield from answer_announce(memory, sender, message, now_s))
             case AskMarks():
                 return (yield from portions.answer_marks(memory, sender, message))
             case Assign():
@@ -249,29 +246,6 @@ class Kme:
                 return Done()
         raise PeerRefused(f"{self.name} can't answer {type(message).__name__}")
 
-    def _answer_announce(self, sender: str, message: Announce, now_s: float) -> Work[Announced]:
-        if sender in self._memory.strangers:
-            raise PeerRefused(f"{self.name} is not in step with {sender} yet")
-        problems = [self._problem(sender, note) for note in message.notes]
-        if any(problems):
-            sound = tuple(note for note, each in zip(message.notes, problems, strict=True) if each is None)
-            stored = iter((yield from apply(Record(notes=sound, now_s=now_s))) if sound else ())
-            return Announced(problems=tuple(next(stored) if each is None else each for each in problems))
-        return Announced(problems=(yield from apply(Record(notes=message.notes, now_s=now_s))))
-
-    def _problem(self, sender: str, note: KeyNote) -> str | None:
-        roster = self._memory.roster
-        if roster.kme_of(note.master) != sender:
-            return f"{note.master} is no master at {sender}"
-        for slave in note.slaves:
-            if roster.kme_of(slave) != self.name:
-                return f"{slave} is no slave at {self.name}"
-        if roster.pools.get(note.pool) != sender or note.copy is not None:
-            return f"{note.pool} is not shared with {sender}"
-        if sum(each.length_bytes for each in note.slices) != note.size_bytes:
-            return f"the slices do not add up to {note.size_bytes} bytes"
-        return None
-
     # ---------------------------------------------------------------------------------------------------------- time
 
     def tick(self, now_s: float) -> Work[None]:
@@ -289,6 +263,8 @@ class Kme:
                     yield from self.tend(peer, now_s)
                 except (PeerUnreachable, PeerRefused):
                     continue  # what is left is for the next tick
+        yield from self._relays.refill(now_s)
+        yield from self._expansions.refill(now_s)
         for _ in range(PURGES):
             if not (yield from apply(Purge(now_s=now_s))):
                 break
@@ -305,18 +281,5 @@ class Kme:
         yield from greeting.catch_up(memory, peer)
         for pool, other in memory.roster.fed.items():
             if other == peer and memory.roster.leads(pool):
-                while (yield from confirm(memory, peer, pool)):
-                    pass
+                yield from confirm(memory, peer, pool)
                 yield from refill(memory, peer, pool, now_s)
-
-
-def split(data: bytes) -> tuple[bytes, ...]:
-    """Return data in as few parts as :data:`~bellweave.kms.records.MAX_BLOCK_BYTES` allows, of nearly equal length.
-
-    >>> [len(part) for part in split(bytes(32769))]
-    [16385, 16384]
-    """
-    count = max(1, -(-len(data) // MAX_BLOCK_BYTES))
-    short, longer = divmod(len(data), count)
-    ends = [index * short + min(index, longer) for index in range(count + 1)]
-    return tuple(data[start:end] for start, end in pairwise(ends))

@@ -199,11 +199,12 @@ class MemoryStore:
 
     def _purge(self, op: ops.Purge) -> int:
         _, purged_bits = self._keys.withdraw(self._keys.expired(op.now_s, op.limit))
-        for _ in range(op.limit):
-            if not self._expiries or self._expiries[0][0] > op.now_s:
-                break
+        left = op.limit
+        while left and self._expiries and self._expiries[0][0] <= op.now_s:
             _, name, block_id = heapq.heappop(self._expiries)
-            purged_bits += self._pools[name].expire(block_id)
+            block_bits = self._pools[name].expire(block_id)
+            purged_bits += block_bits
+            left -= bool(block_bits)
         return purged_bits
 
     def _renew(self, op: ops.Renew) -> None:

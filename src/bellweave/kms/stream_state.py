@@ -86,6 +86,7 @@ class Stream:
         drawing: Chunks that are being drawn here.
         doubtful: Chunks whose drawing failed so that the other end may hold them.
         attempts: Of chunks whose drawing came to nothing: how often.
+        other_born: Which start of the other end's KME knows of the stream; empty: none is known to.
         telling: Calls that are telling the other KME of it right now.
         used_s: When it was last heard of.
     """
@@ -103,6 +104,7 @@ class Stream:
     drawing: set[int] = field(default_factory=set)
     doubtful: set[int] = field(default_factory=set)
     attempts: dict[int, int] = field(default_factory=dict)
+    other_born: bytes = b""
     telling: int = 0
 
     def joins(self, sae: str, other: str) -> bool:
@@ -128,6 +130,10 @@ class Stream:
     def had(self, index: int) -> bool:
         """Return whether an application of this KME has, or may be getting, a chunk."""
         return any(index in end.taken or index in end.taking for end in self.ends.values())
+
+    def forgotten_by(self, remote: str, born: bytes) -> bool:
+        """Return whether the other end's KME draws the chunks and has started anew since it knew of the stream."""
+        return remote == self.master and self.other_born not in {b"", born}
 
     def settle(self, terms: Terms, master: str) -> None:
         """Take over what the other end's KME knows."""

@@ -8,9 +8,13 @@ from bellweave.kms import portions
 from bellweave.kms.effects import Work, apply, apply_all, ask
 from bellweave.kms.memory import Memory
 from bellweave.kms.messages import Assign, Want
-from bellweave.kms.operations import Claim, NextNumber, Renew, Skip
+from bellweave.kms.operations import Claim, Levels, NextNumber, Renew, Skip
 from bellweave.kms.records import Stock
 from bellweave.kms.shelf import ANY_AGE_S, Shelf
+
+RESERVE = 8
+"""A request that finds its buffer empty has it filled, too, but with no more than this part of what is free: what is
+set aside is lost for other pairs."""
 
 LEASE_S = 30.0
 """How long a server's claims last after it was last heard of; it is heard of every second."""
@@ -82,8 +86,11 @@ def _ahead(stocks: tuple[Stock, ...], used: tuple[int, ...]) -> tuple[tuple[int,
 
 def _cut(memory: Memory, shelf: Shelf, least_bytes: int, short_bytes: int, now_s: float, oldest_s: float) -> Work[bool]:
     buffer, peer = shelf.buffer, shelf.peer
-    high_bytes = memory.roster.high_keys(buffer.master, buffer.slave) * memory.params.key_size_bits // 8
-    most_bytes = short_bytes if buffer.master.startswith("@") else max(short_bytes, high_bytes)
+    most_bytes = short_bytes
+    if not buffer.master.startswith("@"):
+        (level,) = yield from apply(Levels(buffers=(buffer,)))
+        high_bytes = memory.roster.high_keys(buffer.master, buffer.slave) * memory.params.key_size_bits // 8
+        most_bytes = max(short_bytes, min(high_bytes, level.free_bytes // RESERVE))
     if memory.roster.leads(buffer.pool):
         if not (yield from portions.aligned(memory, peer, buffer.pool)):
             raise PeerRefused(f"{memory.kme} lacks portions of {buffer.pool} that {peer} has")

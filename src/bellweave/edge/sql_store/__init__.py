@@ -1,0 +1,5 @@
+"""The durable key store, on SQLite or PostgreSQL."""
+
+from bellweave.edge.sql_store.store import SqlStore
+
+__all__ = ["SqlStore"]
