@@ -1,4 +1,4 @@
-"""Plan: the closed forms of all packages, put together. What to expect before anything is simulated."""
+"""What closed forms expect of one link: losses, rates, errors, key by accounting, the first proven key."""
 
 import math
 from collections.abc import Mapping
