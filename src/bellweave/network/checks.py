@@ -16,9 +16,11 @@ def check_schedule(schedule: Schedule, links: Mapping[str, Link], lost_s: float)
         lost_s: What reconfiguration and synchronisation take of a slot.
 
     Raises:
-        ScenarioError: If nothing of a slot is left, or the table is missing, names an unknown link, gives a user two
-            sessions at once, or needs more sources than there are; with the path and the numbers.
+        ScenarioError: If there is no link, nothing of a slot is left, or the table is missing, names an unknown link,
+            gives a user two sessions at once, or needs more sources than there are; with the path and the numbers.
     """
+    if not links:
+        raise ScenarioError("there is no link to serve", path="schedule")
     if lost_s >= schedule.slot_s:
         raise ScenarioError(
             f"switching and synchronising take {lost_s:g} s, so a slot must be longer, got {schedule.slot_s:g}",

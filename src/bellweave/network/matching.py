@@ -1,13 +1,16 @@
 """Which links fit into one slot: matchings of at most K edges in a graph of users."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
-import networkx as nx
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
 
+from bellweave.network.incidence import user_rows
 from bellweave.network.scheduling import Link
 
 BRANCHED = 4
-"""Up to so many links at once the best matching is found by branch and bound; beyond it, by Edmonds' algorithm."""
+"""Up to so many links at once the best matching is found by branch and bound; beyond it, by an integer program."""
 
 
 def is_matching(links: Iterable[Link]) -> bool:
@@ -17,21 +20,51 @@ def is_matching(links: Iterable[Link]) -> bool:
 
 
 def best(weights: Mapping[str, float], links: Mapping[str, Link], most: int) -> tuple[str, ...]:
-    """Return disjoint links of the largest total weight, at most ``most``; links of no weight (<= 0) are left out.
+    """Return disjoint links of the largest total weight, at most ``most``, heaviest first.
 
-    Exact for ``most`` up to 4 and for ``most`` = half the users or more; in between, the heaviest ``most`` links of the
-    best matching without that limit. Equal weights: the first in the order of ``weights``.
+    Links of no weight (<= 0) are left out. Which of several equally good matchings it is, is fixed by the order of
+    ``weights``: up to :data:`BRANCHED` the one that is first in it.
     """
-    order = sorted((name for name in weights if weights[name] > 0.0), key=lambda name: -weights[name])
-    if most <= BRANCHED:
+    order = _worth_a_look(weights, links, most)
+    if not order or most <= BRANCHED:
         return _branched(order, weights, links, most)
-    graph: nx.Graph[Hashable] = nx.Graph()
+    gain = np.array([weights[name] for name in order]) / weights[order[0]]
+    found = milp(
+        -gain,
+        constraints=[
+            LinearConstraint(user_rows(order, links), ub=1.0),
+            LinearConstraint(np.ones((1, gain.size)), ub=most),
+        ],
+        bounds=Bounds(0.0, 1.0),
+        integrality=np.ones(gain.size, np.int64),
+        options={"mip_rel_gap": 0.0},
+    )
+    if found.x is None:
+        raise RuntimeError(f"the matching has no solution: {found.message}")
+    chosen = [name for name, share in zip(order, found.x, strict=True) if share > 0.5]
+    # the solver does not see weights below a millionth of the largest; they get what is left
     for name in order:
-        first, second = links[name]
-        if not graph.has_edge(first, second):
-            graph.add_edge(first, second, weight=weights[name], name=name)
-    chosen = {graph.edges[edge]["name"] for edge in nx.max_weight_matching(graph)}
-    return tuple(name for name in order if name in chosen)[:most]
+        if len(chosen) < most and is_matching(links[each] for each in (*chosen, name)):
+            chosen.append(name)
+    return tuple(sorted(chosen, key=order.index))
+
+
+def _worth_a_look(weights: Mapping[str, float], links: Mapping[str, Link], most: int) -> list[str]:
+    """Return the links that a best matching needs at most, heaviest first.
+
+    K - 1 other links hold 2 (K - 1) users. So of a user's links the heaviest 2 K - 1 are enough: one of them leads to a
+    user who is free. And of what is left the heaviest 2 (K - 1)(2 K - 1) + 1: one of them joins two users who are.
+    """
+    first: dict[frozenset[str], str] = {}
+    for name in sorted((name for name in weights if weights[name] > 0.0), key=lambda name: -weights[name]):
+        first.setdefault(frozenset(links[name]), name)
+    seen: Counter[str] = Counter()
+    kept = []
+    for name in first.values():
+        seen.update(links[name])
+        if all(seen[user] < 2 * most for user in links[name]):
+            kept.append(name)
+    return kept[: 2 * (most - 1) * (2 * most - 1) + 1]
 
 
 def _branched(
@@ -56,34 +89,3 @@ def _branched(
 
     search(0, (), frozenset(), 0.0)
     return found[1]
-
-
-def decomposed(
-    counts: Mapping[str, int], links: Mapping[str, Link], most: int, slots: int
-) -> tuple[list[tuple[str, ...]], dict[str, int]]:
-    """Return at most ``slots`` matchings that serve each link so many times, and what did not fit.
-
-    In every slot the links that are furthest behind come first: those whose users have least time left for what they
-    still have to do. Where the counts are feasible this rarely leaves anything; what it leaves is returned.
-    """
-    left = {name: count for name, count in counts.items() if count > 0}
-    plan: list[tuple[str, ...]] = []
-    while left and len(plan) < slots:
-        busy: dict[str, int] = {}
-        for name, count in left.items():
-            for user in links[name]:
-                busy[user] = busy.get(user, 0) + count
-        time_left = slots - len(plan)
-        weights = {name: count + _urgency(links[name], busy, time_left) for name, count in left.items()}
-        slot = best(weights, links, most)
-        plan.append(slot)
-        for name in slot:
-            left[name] -= 1
-            if not left[name]:
-                del left[name]
-    return plan, left
-
-
-def _urgency(link: Link, busy: Mapping[str, int], time_left: int) -> float:
-    """Users whose remaining sessions fill all the time that is left have to be served now."""
-    return float(sum(1_000_000 if busy[user] >= time_left else busy[user] for user in link))

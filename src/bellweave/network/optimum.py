@@ -3,11 +3,13 @@
 Counting slots instead of placing them keeps the programs small (a variable a link): the time-indexed form is out of
 reach at 16 users. A linear program finds the best counts in fractions of slots, and with them the bound that no
 schedule can pass; an integer program rounds them, each by less than one slot. Counts that fit the users' time and the
-sources' always fit into slots when there is one source; with more, the decomposition says what it could not place.
+sources' always fit into slots when there is one source; with more, a few sessions may find no place (three users can't
+share two sources, and so with any odd number of them): they are left out.
 """
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,13 +18,14 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csr_array, hstack, vstack
 
-from bellweave.network.matching import decomposed
+from bellweave.network.colouring import coloured
+from bellweave.network.incidence import user_rows
 from bellweave.network.scheduling import Link, Situation
 
 Floats = NDArray[np.float64]
 
-SECONDS = 5.0
-"""Longest search of the integer program; what it has then is used."""
+NODES = 200
+"""Longest search of the integer program, in branches; what it has then is used. A limit in time would not repeat."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def bound(situation: Situation, sources: int, frame_slots: int) -> Bound:
     gain = np.array([situation.yield_bits[name] for name in names])
     wanted = np.maximum(0.0, demand - stock) / gain
     # variables: slots of each link, those of them that are of use, the share
-    users = _user_rows(names, situation.links)
+    users = user_rows(names, situation.links)
     pad = csr_array((users.shape[0], n + 1))
     least, limits = _share_rows(gain, demand, stock)
     rows = vstack([hstack([users, pad]), _total_row(n, n + 1), _useful_rows(n), least], format="csr")
@@ -86,7 +89,7 @@ def slot_counts(situation: Situation, sources: int, frame_slots: int) -> dict[st
     slots = np.array([fractions[name] for name in names])
     base = np.floor(slots + 1e-6)
     lost = (slots - base) * np.array([_gain_per_demand(situation, name, frame_slots) for name in names])
-    users = _user_rows(names, situation.links)
+    users = user_rows(names, situation.links)
     found = milp(
         -lost,
         constraints=[
@@ -95,7 +98,7 @@ def slot_counts(situation: Situation, sources: int, frame_slots: int) -> dict[st
         ],
         bounds=Bounds(0.0, (lost > 0.0).astype(float)),
         integrality=np.ones(len(names), np.int64),
-        options={"time_limit": SECONDS, "mip_rel_gap": 1e-3},
+        options={"node_limit": NODES, "mip_rel_gap": 1e-3},
     )
     if found.x is not None:
         base += np.round(found.x)
@@ -137,24 +140,30 @@ def _fill(counts: dict[str, int], situation: Situation, sources: int, frame_slot
 def spread(
     counts: Mapping[str, int], links: Mapping[str, Link], sources: int, frame_slots: int
 ) -> list[tuple[str, ...]]:
-    """Return the frame: matchings that serve each link so often, equal ones as evenly apart as they come."""
-    plan, _ = decomposed(counts, links, sources, frame_slots)
-    times: dict[tuple[str, ...], int] = {}
-    placed: list[tuple[float, tuple[str, ...]]] = []
-    for slot in plan:
-        times[slot] = times.get(slot, 0) + 1
-    turns = dict.fromkeys(times, 0)
-    for slot in plan:
-        placed.append(((turns[slot] + 0.5) * len(plan) / times[slot], slot))
-        turns[slot] += 1
-    return [slot for _, slot in sorted(placed)]
+    """Return the frame: matchings that serve each link so often, a link's slots as evenly apart as they come.
 
-
-def _user_rows(names: list[str], links: Mapping[str, Link]) -> csr_array:
-    """Return a row for each user: the links that it takes part in."""
-    users = {user: row for row, user in enumerate(dict.fromkeys(u for name in names for u in links[name]))}
-    rows, columns = zip(*((users[user], at) for at, name in enumerate(names) for user in links[name]), strict=True)
-    return csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(users), len(names)))
+    Each session of a link has a moment at which it would ideally be: session n of c, (n + 1/2)/c of the frame. The next
+    slot is always the one whose links are due first on average.
+    """
+    busy: Counter[str] = Counter()
+    for name, count in counts.items():
+        busy.update(dict.fromkeys(links[name], count))
+    hardest = sorted(counts, key=lambda name: -max(busy[user] for user in links[name]))
+    sessions = [name for name in hardest for _ in range(counts[name])]
+    plan, _ = coloured(sessions, links, sources, frame_slots)
+    left = Counter(slot for slot in plan if slot)
+    turns = dict.fromkeys(counts, 0)
+    frame = []
+    while left:
+        due = {slot: sum((turns[name] + 0.5) / counts[name] for name in slot) / len(slot) for slot in left}
+        slot = min(due, key=due.__getitem__)
+        frame.append(slot)
+        for name in slot:
+            turns[name] += 1
+        left[slot] -= 1
+        if not left[slot]:
+            del left[slot]
+    return frame
 
 
 def _total_row(n: int, others: int) -> csr_array:

@@ -1,8 +1,8 @@
 """The schedulers: round robin, a fixed table, deficit-weighted matching, and the optimum plan."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from bellweave.errors import ScenarioError
 from bellweave.network import optimum
 from bellweave.network.matching import best
 from bellweave.network.params import Schedule
@@ -44,11 +44,9 @@ class RoundRobin:
 
 
 class Table:
-    """The slots of a table, repeated."""
+    """The slots of a table, repeated; it has been checked (:mod:`bellweave.network.checks`)."""
 
     def __init__(self, table: Sequence[Sequence[str]]) -> None:
-        if not table:
-            raise ScenarioError("the scheduler `table` needs at least one slot", path="schedule.table")
         self._table = table
 
     def choose(self, situation: Situation) -> Sequence[str]:
@@ -58,31 +56,39 @@ class Table:
 
 
 class Deficit:
-    """Serves those who lack most: a matching by deficit, the time for which a link's stock does not last.
+    """Serves those who lack most: the heaviest matching by how many seconds of its demand a link is behind.
 
-    A link is owed what its demand has taken since the start; it holds its level. The weight of a link is how many
-    seconds of its demand a slot can make good: ``min(yield, owed) / demand``, owed = what is missing to two slots'
-    worth of rounds. Links without demand are served where nobody else wants the slot, the emptiest first.
+    Since it could first be served, a link is owed demand x time, and has been given what its slots were expected to
+    yield: given / demand - time is how long that lasts from now on, negative where it lags behind. A stock that lasts
+    shorter says more: blocks were rejected, or whoever uses it took a lot at once. A link that lags weighs 1 + lag in
+    slots, any other slot / (slot + how long it lasts).
+
+    So demands that are too large together are served in equal shares, and an attacked link whose blocks are rejected
+    does not take the others' time. Links without demand get slots that nobody else can use, the emptiest first.
     """
 
     def __init__(self, sources: int) -> None:
         self._sources = sources
+        self._waited_s: Counter[str] = Counter()
+        self._given_bits: defaultdict[str, float] = defaultdict(float)
 
     def choose(self, situation: Situation) -> Sequence[str]:
-        """Return the matching whose links would run dry first."""
-        weights = {name: _need(situation, name) for name in situation.links}
-        return best(weights, situation.links, self._sources)
+        """Return the matching whose links lack most."""
+        chosen = best({name: self._need(situation, name) for name in situation.links}, situation.links, self._sources)
+        self._waited_s.update(dict.fromkeys(situation.links, situation.slot_s))
+        for name in chosen:
+            self._given_bits[name] += situation.yield_bits[name]
+        return chosen
 
-
-def _need(situation: Situation, name: str) -> float:
-    """Return how much a link needs a slot: large where its stock lasts short, tiny where nothing uses it."""
-    demand, level = situation.demand_bits_per_s[name], situation.level_bits[name]
-    if situation.yield_bits[name] <= 0.0:
-        return 0.0
-    if demand <= 0.0:
-        return 1e-9 / (1.0 + level)
-    lasts_s = level / demand
-    return situation.slot_s / (situation.slot_s + lasts_s)
+    def _need(self, situation: Situation, name: str) -> float:
+        """Return the weight of a link, > 0; 0 where a slot gives nothing."""
+        demand, level, slot_s = situation.demand_bits_per_s[name], situation.level_bits[name], situation.slot_s
+        if situation.yield_bits[name] <= 0.0:
+            return 0.0
+        if demand <= 0.0:
+            return 1e-9 / (1.0 + level)
+        lasts_s = min(self._given_bits[name] / demand - self._waited_s[name], level / demand)
+        return 1.0 - lasts_s / slot_s if lasts_s < 0.0 else slot_s / (slot_s + lasts_s)
 
 
 class Optimum:
