@@ -179,6 +179,17 @@ def test_a_session_is_renewed_with_the_key_that_it_has_until_the_next_one() -> N
     assert client.handle(Tick(), 60.0) == [Renew("k0"), AskKey()]
 
 
+def test_a_renewal_that_is_due_during_a_switch_does_not_bring_the_old_key_back() -> None:
+    client = keyed(Tunnel(client="alice", server="bob", period_s=60.0, session_s=20.0))
+    client.handle(Tick(), 60.0)
+    client.handle(KeyArrived("k1"), 69.9)
+    assert client.handle(Acknowledged("k1"), 79.9) == [Load("k1"), Switch("k1")]
+
+    assert client.handle(Tick(), 80.0) == []
+    assert client.handle(SwitchFailed("k1", "timeout"), 80.1) == [Destroy("k1")]
+    assert client.handle(Tick(), 80.1) == [Renew("k0")]
+
+
 def test_a_late_tick_asks_once_and_stays_on_the_grid() -> None:
     client = keyed()
 

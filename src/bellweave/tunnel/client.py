@@ -79,6 +79,10 @@ class Client:
         return self._asking or self._pending is not None
 
     @property
+    def _switching(self) -> bool:
+        return self._pending is not None and self._loaded
+
+    @property
     def _expires_s(self) -> float:
         """When the key in use is too old for the policy."""
         limit_s = self._params.max_key_age_s
@@ -88,8 +92,8 @@ class Client:
 
     @property
     def _renewal_s(self) -> float:
-        """When the session is as long as it was configured."""
-        if self.key_id is None or self._params.session_s is None:
+        """When the session is as long as it was configured; while one with a fresh key is being made, that will do."""
+        if self.key_id is None or self._params.session_s is None or self._switching:
             return math.inf
         return self._session_s + self._params.session_s
 
