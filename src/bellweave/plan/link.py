@@ -158,8 +158,8 @@ def plan_link(scenario: Scenario, link: str) -> LinkPlan:
     block = expected_block(scenario, link)
     together = scenario.distill.accumulate_blocks
     lines = [
-        Line("loss on Alice's arm, detectors included", _loss_db(optical.alice), "dB"),
-        Line("loss on Bob's arm, detectors included", _loss_db(optical.bob), "dB"),
+        Line("loss on Alice's arm, detectors included", loss_db(optical.alice), "dB"),
+        Line("loss on Bob's arm, detectors included", loss_db(optical.bob), "dB"),
         Line("pairs emitted", optical.source.emitted_pair_rate_hz, "1/s"),
         Line("singles at Alice", rates.singles_alice_hz, "1/s"),
         Line("singles at Bob", rates.singles_bob_hz, "1/s"),
@@ -237,5 +237,6 @@ def _flags(scenario: Scenario, block: ExpectedBlock, duration_s: float) -> list[
     return [*flags.flags(figures, params), *flags.flags(assumed, params)]
 
 
-def _loss_db(arm: Arm) -> float:
+def loss_db(arm: Arm) -> float:
+    """Return the loss from the source to a click, the detectors' efficiency included."""
     return sum(arm.loss_db.values()) + to_db(arm.node.detector.efficiency)
