@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from bellweave.cli import demo, distil, kms, plan, reproduce, results, scenario, simulate
+from bellweave.cli import demo, distil, kms, plan, report, reproduce, results, scenario, simulate
 from bellweave.errors import (
     BellweaveError,
     BlockRejected,
@@ -43,6 +43,7 @@ app.command()(simulate.simulate)
 app.command()(reproduce.reproduce)
 app.command()(distil.distil)
 app.command()(demo.demo)
+app.command()(report.report)
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(results.app, name="results")
 app.add_typer(kms.app, name="kms")

@@ -11,6 +11,13 @@ RECORDED = Path("../shared/data/recorded-tags")
 """Where developers keep the recorded experiment; it has no licence that would let it into the repository."""
 
 
+LINKS = ("vienna2004", "datacenter-link")
+"""The published links."""
+
+NETWORK_SLOTS = 150
+"""Slots of a second: two and a half refreshes of every tunnel, in some ten seconds."""
+
+
 def demo(
     *,
     out: Annotated[Path, typer.Option(help="Directory for reports and figures.")] = Path("out/demo"),
@@ -19,10 +26,13 @@ def demo(
     ] = RECORDED,
     workers: Workers = None,
 ) -> None:
-    """Distil a key from recorded detections, reproduce both published links, and draw the figures of all three."""
-    from bellweave.cli import distil, reproduce
+    """Distil a key from recorded detections, reproduce both published links, and run a data centre of today.
+
+    Draws the figures of all of them.
+    """
+    from bellweave.cli import distil, network, reproduce
+    from bellweave.scenario.load import load
     from bellweave.sim.recorded import Recipe, seeded
-    from bellweave.studies.published import studies
     from bellweave.studies.stand_in import stand_in
 
     files = (recorded / "alice.csv.gz", recorded / "bob.csv.gz")
@@ -36,6 +46,9 @@ def demo(
     both = distil.distil_files(files, (recipe, recipe), seeded(1), quiet=False)
     distil.show_both(both, out / "recorded", as_json=False)
     typer.echo("")
-    for study in studies():
+    for study in LINKS:
         reproduce.run_and_show(study, out / study, blocks=100, seed=None, workers=workers, figures=True, as_json=False)
         typer.echo("")
+    typer.echo(f"A data centre with devices of today, {NETWORK_SLOTS} s of it; provable keys for twelve tunnels:")
+    modern = load("datacenter-modern")
+    network.simulate(modern, out / "datacenter-modern", slots=NETWORK_SLOTS)

@@ -12,24 +12,36 @@ def simulate(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario file, or the name of a preset.")],
     *,
     out: Annotated[
-        Path | None, typer.Option(help="Run directory to write, or to go on in if it was cut short.")
+        Path | None,
+        typer.Option(
+            help="Run directory to write, or to go on in if it was cut short; a network's default is out/runs/NAME."
+        ),
     ] = None,
-    blocks: Annotated[int | None, typer.Option(min=1, help="Blocks of every link; default: the scenario's.")] = None,
+    blocks: Annotated[
+        int | None, typer.Option(min=1, help="Blocks of every link, slots of a network; default: the scenario's.")
+    ] = None,
     first_block: Annotated[int, typer.Option(min=0, help="First block's number, to add to an earlier run.")] = 0,
     level: Annotated[
         Literal["tags", "coincidences"] | None, typer.Option(help="Every detector event, or only what survives.")
     ] = None,
     seed: Seed = None,
     workers: Workers = None,
+    figures: Annotated[bool, typer.Option(help="Draw a network's figures and write its page.")] = True,
+    compare_schedulers: Annotated[
+        bool, typer.Option("--compare-schedulers", help="Run a network under every scheduler, and compare them.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Simulate every link of a scenario, photon pair by photon pair, and distil its keys at both ends.
 
-    The same scenario, seed and version give the same bytes. A killed run goes on when the command is given again.
+    A scenario with a `[schedule]` is a network: sources that take turns, key servers, tunnels that use keys. The same
+    scenario, seed and version give the same bytes. A killed run goes on when the command is given again; a network's
+    starts anew.
     """
     import msgspec
 
     from bellweave.cli.terminal import print_report, progress
+    from bellweave.errors import ScenarioError
     from bellweave.results.io import write_report
     from bellweave.results.records import Report
     from bellweave.scenario.load import load
@@ -39,6 +51,17 @@ def simulate(
     loaded = load(scenario)
     given = {name: value for name, value in (("seed", seed), ("blocks", blocks), ("level", level)) if value is not None}
     loaded = msgspec.structs.replace(loaded, run=msgspec.structs.replace(loaded.run, **given))
+    if loaded.schedule is not None:
+        from bellweave.cli import network
+
+        if first_block:
+            raise ScenarioError(f"a network run begins with block 0, got {first_block}", path="first_block")
+        network.simulate(
+            loaded, out, slots=blocks, figures=figures, compare_schedulers=compare_schedulers, as_json=as_json
+        )
+        return
+    if compare_schedulers:
+        raise ScenarioError("schedulers can be compared where there is a [schedule]", path="schedule")
     with progress(f"simulate {loaded.name}", quiet=as_json) as advance:
         result = run(loaded, out, first_block=first_block, workers=workers, progress=advance)
     report = Report(study=loaded.name, rows=rows(loaded, result.records))

@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bellweave.report.html import Table as Page
     from bellweave.results.records import BlockRecord, Report
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
@@ -46,16 +47,33 @@ def progress(title: str, *, quiet: bool) -> "Iterator[Callable[[BlockRecord, int
         yield advance
 
 
-def print_report(report: "Report", title: str) -> None:
-    """Print a report as a table, its notes below."""
+@contextmanager
+def counted(title: str, total: int, *, quiet: bool) -> "Iterator[Callable[[str], None]]":
+    """Show a progress bar on standard error while so many steps are done; each says what it was."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+
+        def advance(step: str) -> None:
+            bar.update(task, advance=1, description=f"{title}: {step}" if step else title)
+
+        yield advance
+
+
+def print_report(report: "Report", title: str, *, heads: tuple[str, str] = ("per block", "blocks")) -> None:
+    """Print a report as a table, its notes below; ``heads`` name the column of quantities and that of counts."""
     from rich import box
     from rich.console import Console
     from rich.padding import Padding
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("per block", no_wrap=True)
-    for name in ("printed", "theory", "ours", "", "blocks", "note"):
+    table.add_column(heads[0], no_wrap=True)
+    for name in ("printed", "theory", "ours", "", heads[1], "note"):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)
     notes: list[str] = []
     for row in report.rows:
@@ -75,6 +93,25 @@ def print_report(report: "Report", title: str) -> None:
         console.print(Padding(f"{place:>2}  {note}", (0, 0, 0, 1)), highlight=False)
     for whose, sentences in report.flags.items():
         print_flags(whose, sentences, console)
+
+
+def print_table(table: "Page", most: int) -> None:
+    """Print the first rows of a table that was made for a page."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    left_out = len(table.rows) - most
+    title = f"{table.caption} (the first {most} of {len(table.rows)})" if left_out > 0 else table.caption
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, name in enumerate(table.header):
+        shown.add_column(name, justify="right" if place else "left", no_wrap=not place)
+    for row in table.rows[:most]:
+        shown.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 140
+    console.print(shown)
 
 
 def print_flags(whose: str, sentences: "Sequence[str]", console: "Console") -> None:

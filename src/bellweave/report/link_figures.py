@@ -14,7 +14,9 @@ from bellweave.units import to_db
 ACCOUNTING_COLOURS = {"paper": ORANGE, "as-printed": GREY, "individual": GREEN, "shor-preskill": SKY, "provable": BLUE}
 
 
-def block_panels(blocks: Sequence[BlockRecord], title: str, printed: Mapping[str, float], out: Path) -> list[Path]:
+def block_panels(
+    blocks: Sequence[BlockRecord], title: str, printed: Mapping[str, float], out: Path, name: str = "blocks"
+) -> list[Path]:
     """Draw every block's QBER and bits, sorted by estimated QBER as in the paper's Fig. 5 and 6, with the means."""
     chosen = sorted((block for block in blocks if block.ledger.sample), key=lambda block: block.estimate.qber or 0.0)
     order = np.arange(1, len(chosen) + 1)
@@ -27,15 +29,14 @@ def block_panels(blocks: Sequence[BlockRecord], title: str, printed: Mapping[str
     )
     with figure(8.0, 10.0) as drawing:
         axes = drawing.subplots(len(panels), 1, sharex=True)
-        for ax, (name, label, scale, colour) in zip(axes, panels, strict=True):
-            values = np.array([scale * _value(block, name) for block in chosen])
+        for ax, (quantity, label, scale, colour) in zip(axes, panels, strict=True):
+            values = np.array([scale * _value(block, quantity) for block in chosen])
             ax.plot(order, values, "o", ms=3.5, color=colour)
             ours = float(values.mean()) if values.size else 0.0
             ax.axhline(ours, color=colour, lw=1.2, label=f"our mean {ours:.4g}")
-            if name in printed:
-                ax.axhline(
-                    scale * printed[name], color="black", lw=1.0, ls="--", label=f"printed {scale * printed[name]:.4g}"
-                )
+            if quantity in printed:
+                theirs = scale * printed[quantity]
+                ax.axhline(theirs, color="black", lw=1.0, ls="--", label=f"printed {theirs:.4g}")
             ax.set_ylabel(label)
             ax.set_xlim(0, len(chosen) + 1)
             ax.margins(y=0.25)
@@ -43,14 +44,13 @@ def block_panels(blocks: Sequence[BlockRecord], title: str, printed: Mapping[str
         axes[0].set_title(f"{title}: {len(chosen)} blocks")
         axes[-1].set_xlabel("block, sorted by estimated QBER")
         drawing.align_ylabels(axes)
-        return save(drawing, out, "blocks")
+        return save(drawing, out, name)
 
 
-def waterfall(blocks: Sequence[BlockRecord], title: str, out: Path) -> list[Path]:
+def waterfall(blocks: Sequence[BlockRecord], title: str, out: Path, name: str = "waterfall") -> list[Path]:
     """Draw where the sifted bits of an average block go, until the ledger is closed."""
-    sums = {
-        name: quantity_mean(blocks, name) for name in ("sifted_bits", "sample_bits", "disclosed_bits", "removed_bits")
-    }
+    quantities = ("sifted_bits", "sample_bits", "disclosed_bits", "removed_bits")
+    sums = {quantity: quantity_mean(blocks, quantity) for quantity in quantities}
     steps = [("sifted", _mean(sums["sifted_bits"]), BLUE), ("sample for\nQBER", -_mean(sums["sample_bits"]), VERMILION)]
     kinds = (
         ("top", "block\nparities"),
@@ -82,7 +82,7 @@ def waterfall(blocks: Sequence[BlockRecord], title: str, out: Path) -> list[Path
         ax.set_ylabel("bit per block (mean)")
         ax.set_title(f"{title}: where the sifted bits go")
         ax.grid(visible=False, axis="x")
-        return save(drawing, out, "waterfall")
+        return save(drawing, out, name)
 
 
 def loss_budget(link: OpticalLink, title: str, out: Path) -> list[Path]:
