@@ -12,6 +12,7 @@ import msgspec
 
 from bellweave.errors import ScenarioError
 from bellweave.network.params import Fault
+from bellweave.scenario.changes import set_path
 from bellweave.scenario.load import parse_tree
 from bellweave.scenario.schema import Scenario
 
@@ -96,30 +97,12 @@ def _with_values(scenario: Scenario, name: str, fault: Fault) -> Scenario:
         where = f'fault.{name}.set."{path}"'
         if keys[0] not in CHANGEABLE:
             raise ScenarioError(f"a fault can change {', '.join(CHANGEABLE)}; not {keys[0]!r}", path=where)
-        _set(tree, keys, value, where)
+        set_path(tree, keys, value, where)
         try:
             parse_tree(tree)
         except ScenarioError as error:
             raise ScenarioError(f"{error.path}: {error.problem}", path=where) from None
     return parse_tree(tree)
-
-
-def _set(table: Any, keys: list[str], value: Any, where: str) -> None:
-    """Set a value in nested tables; ``*`` stands for every key."""
-    key, rest = keys[0], keys[1:]
-    if not isinstance(table, dict):
-        raise ScenarioError(f"there is no table that holds {key!r}", path=where)
-    if not rest and key != "*":
-        table[key] = value
-        return
-    names = list(table) if key == "*" else [key]
-    if not names or any(name not in table for name in names):
-        raise ScenarioError(f"there is no {key!r}; there are {_list(table)}", path=where)
-    for each in names:
-        if rest:
-            _set(table[each], rest, value, where)
-        else:
-            table[each] = value
 
 
 def _list(names: dict[str, Any]) -> str:
