@@ -134,8 +134,11 @@ def _is_tables(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
+_BARE = re.compile("[A-Za-z0-9_-]+")
+
+
 def _toml_key(key: str) -> str:
-    return key if key and all(c.isascii() and (c.isalnum() or c in "-_") for c in key) else _toml_value(key)
+    return key if _BARE.fullmatch(key) else _toml_value(key)
 
 
 def _toml_value(value: Any) -> str:

@@ -8,7 +8,7 @@ peer when a block that they share has come in, and purges what has expired at th
 nothing else to do.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from bellweave.kms.operations import Purge
 from bellweave.kms.params import Directory, Kms, Pair
 from bellweave.kms.service import Kme
 from bellweave.kms.store import MemoryStore
+from bellweave.network.scheduling import Link
 from bellweave.scenario.schema import Scenario
 
 T = TypeVar("T")
@@ -43,8 +44,8 @@ class NodeFailedError(Exception):
 class Node:
     """One node: its KME and the store that survives."""
 
-    def __init__(self, name: str, directory: Directory, params: Kms, seed: int) -> None:
-        self.name = name
+    def __init__(self, directory: Directory, params: Kms, seed: int) -> None:
+        self.name = directory.kme
         self.up = True
         self.starts = 0
         """How often its KME has started."""
@@ -73,9 +74,8 @@ class Nodes:
     def __init__(self, env: simpy.Environment, scenario: Scenario) -> None:
         self._env = env
         self.latency_s = scenario.data_network.latency_s
-        self.by_name = {
-            name: Node(name, _directory(scenario, name), scenario.kms, scenario.run.seed) for name in scenario.node
-        }
+        kms, seed = scenario.kms, scenario.run.seed
+        self.by_name = {known.kme: Node(known, kms, seed) for known in _directories(scenario)}
 
     def __getitem__(self, name: str) -> Node:
         return self.by_name[name]
@@ -167,19 +167,22 @@ class Nodes:
         return answer
 
 
-def _directory(scenario: Scenario, kme: str) -> Directory:
-    """Return what one node's KME knows: its neighbours by links, the SAEs of all tunnels, who may ask for whom."""
-    links = tuple((link.alice, link.bob) for link in scenario.link.values())
-    peers = tuple(dict.fromkeys(b if a == kme else a for a, b in links if kme in {a, b}))
+def _directories(scenario: Scenario) -> Iterator[Directory]:
+    """Yield what each node's KME knows: its neighbours by links, the SAEs of all tunnels, who may ask for whom."""
+    near: dict[str, list[Link]] = {name: [] for name in scenario.node}
+    for link in scenario.link.values():
+        for end in (link.alice, link.bob):
+            near[end].append((link.alice, link.bob))
+    pairs: dict[str, list[Pair]] = {name: [] for name in scenario.node}
     saes: dict[str, str] = {}
-    pairs = []
     for name, tunnel in scenario.tunnel.items():
         client, server = sae_names(name)
         saes |= {client: tunnel.client, server: tunnel.server}
-        pairs.append(Pair(master=client, slave=server))
-    own = tuple(pair for pair in pairs if kme in {saes[pair.master], saes[pair.slave]})
-    near = tuple(link for link in links if kme in link)
-    return Directory(kme=kme, peers=peers, links=near, saes=saes, pairs=own)
+        for end in (tunnel.client, tunnel.server):
+            pairs[end].append(Pair(master=client, slave=server))
+    for kme, links in near.items():
+        peers = tuple(dict.fromkeys(b if a == kme else a for a, b in links))
+        yield Directory(kme=kme, peers=peers, links=tuple(links), saes=saes, pairs=tuple(pairs[kme]))
 
 
 def sae_names(tunnel: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from bellweave.network.params import Schedule
 from bellweave.results.io import NetworkWriter
 from bellweave.results.network_records import Event
 from bellweave.results.records import Manifest, Shard
-from bellweave.scenario.load import checked_scenario, to_toml
+from bellweave.scenario.load import parse, to_toml
 from bellweave.scenario.schema import Scenario
 from bellweave.sim.network.journal import Journal
 from bellweave.sim.network.network import Network
@@ -57,7 +57,8 @@ def simulate_network(scenario: Scenario, out: Path | None = None, *, watch: Watc
     Raises:
         ScenarioError: If the scenario is impossible, has no schedule, or the directory is another run's.
     """
-    scenario = checked_scenario(scenario)
+    text = to_toml(scenario)
+    scenario = parse(text)
     schedule = scenario.schedule
     if schedule is None:
         raise ScenarioError("a network run needs a [schedule] table", path="schedule")
@@ -69,7 +70,7 @@ def simulate_network(scenario: Scenario, out: Path | None = None, *, watch: Watc
         journal = Journal(*watches)
         _run(scenario, schedule, slots, journal)
     else:
-        with NetworkWriter(out, run, to_toml(scenario)) as writer:
+        with NetworkWriter(out, run, text) as writer:
             journal = Journal(writer.append, *watches)
             _run(scenario, schedule, slots, journal)
     return NetworkRun(run, scenario, tuple(journal.events), duration_s)
