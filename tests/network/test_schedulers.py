@@ -139,6 +139,18 @@ def test_a_link_that_was_down_does_not_take_all_the_time_when_it_returns() -> No
         assert max(gaps_s(moments, 50.0, 100.0)) <= 5.0
 
 
+@pytest.mark.parametrize("name", ["round-robin", "deficit", "optimum"])
+def test_nobody_starves_where_there_are_more_links_than_slots_in_a_frame(name: SchedulerName) -> None:
+    """45 links, one source, frames of 24 slots, and never any stock: every link is served three times in 180 slots."""
+    first = situation(complete(10), [10.0] * 45, [5.0] * 45)
+
+    played = play(made(name, first, 1), first, 180)
+
+    served = [sum(link in chosen for chosen in played.slots) for link in first.links]
+    assert sum(served) == 180
+    assert min(served) >= 3
+
+
 @pytest.mark.parametrize("name", ["deficit", "optimum"])
 def test_a_slot_goes_to_links_without_demand_where_nobody_else_can_use_it(name: SchedulerName) -> None:
     first = situation(complete(4), [1.0, 0.0, 0.0, 0.0, 0.0, 0.0], [50.0] * 6)

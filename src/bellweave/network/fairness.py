@@ -13,8 +13,11 @@ def jain(served: Iterable[float]) -> float:
     (1.0, 0.5)
     """
     values = list(served)
-    squares = sum(value * value for value in values)
-    return sum(values) ** 2 / (len(values) * squares) if squares else 1.0
+    most = max(values, default=0.0)
+    if most <= 0.0:
+        return 1.0
+    shares = [value / most for value in values]  # so that no square vanishes
+    return sum(shares) ** 2 / (len(shares) * sum(share * share for share in shares))
 
 
 def gaps_s(moments_s: Sequence[float], start_s: float, end_s: float) -> list[float]:

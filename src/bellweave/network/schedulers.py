@@ -104,12 +104,13 @@ class Optimum:
         self._frame: list[tuple[str, ...]] = []
         self._until = 0
         self._known: frozenset[str] = frozenset()
+        self._owed: dict[str, float] = {}
 
     def choose(self, situation: Situation) -> Sequence[str]:
         """Return the plan's links of this slot; a new plan is made at a frame's end or when links come or go."""
         if situation.slot >= self._until or self._known != frozenset(situation.links):
             self._known = frozenset(situation.links)
-            counts = optimum.slot_counts(situation, self._sources, self._frame_slots)
+            counts = optimum.slot_counts(situation, self._sources, self._frame_slots, self._owed)
             self._frame = optimum.spread(counts, situation.links, self._sources, self._frame_slots)
             self._until = situation.slot + self._frame_slots
         position = self._frame_slots - (self._until - situation.slot)
