@@ -75,7 +75,7 @@ def test_reproduce_writes_the_report_and_the_figures_that_it_names(tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("plan", "nowhere.toml"), "nowhere.toml: no such file, nor a preset (vienna2004, datacenter-link)"),
+        (("plan", "nowhere.toml"), "nowhere.toml: no such file, nor a preset (vienna2004, datacenter-link, datacenter"),
         (("plan", "vienna2004", "--link", "x"), "there is no 'x'; there are alice-bob"),
         (("results", "show", "."), "is no run directory"),
         (("scenario", "new", "x.toml", "--from", "y"), "no such preset: 'y'"),
@@ -122,3 +122,60 @@ def test_recordings_are_distilled_to_equal_keys_and_pay_for_authentication(tmp_p
     assert alice["bit_count"] == rows["final_bits"] > 0
     assert (tmp_path / "keys" / "alice.json").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "out" / "correlation-peaks.png").exists()
+
+
+def test_a_network_is_simulated_with_report_events_figures_and_page(tmp_path: Path) -> None:
+    short = ("--blocks", "20", "--level", "coincidences")
+    run = bellweave("simulate", "datacenter", *short, "--out", "run", "--compare-schedulers", cwd=tmp_path)
+
+    assert run.returncode == 0, run.stderr
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    found = {(row["quantity"], row["accounting"]) for row in report["rows"]}
+    for accounting in ("paper", "provable"):
+        for quantity in ("blocks", "sifted_bits", "disclosed_bits", "final_bits", "keys_delivered", "sessions"):
+            assert (quantity, accounting) in found
+    assert "optimum" in run.stdout
+    for name in ("events.jsonl", "timeline.png", "timeline.svg", "schedulers.png", "schedulers.json", "report.html"):
+        assert (tmp_path / "run" / name).stat().st_size > 1000
+
+    page = (tmp_path / "run" / "report.html").read_text()
+    (tmp_path / "run" / "report.html").unlink()
+    again = bellweave("report", "run", cwd=tmp_path)
+
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "run" / "report.html").read_text() == page
+
+
+def test_schedulers_are_compared_and_runs_begin_at_block_0_in_networks_only(tmp_path: Path) -> None:
+    link = bellweave("simulate", "vienna2004", "--compare-schedulers", cwd=tmp_path)
+    network = bellweave("simulate", "datacenter", "--first-block", "3", cwd=tmp_path)
+
+    assert (link.returncode, network.returncode) == (2, 2)
+    assert "where there is a [schedule]" in link.stderr
+    assert "begins with block 0, got 3" in network.stderr
+
+
+def test_a_page_is_made_of_a_run_of_links_and_of_a_study(tmp_path: Path) -> None:
+    bellweave("simulate", "vienna2004", "--blocks", "3", "--level", "coincidences", "--out", "run", cwd=tmp_path)
+
+    assert bellweave("report", "run", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "run" / "report.html").read_text().count("<img ") == 2
+
+    nothing = bellweave("report", ".", cwd=tmp_path)
+    assert (nothing.returncode, nothing.stderr) == (2, "bellweave: .: holds no run and no study\n")
+
+
+@pytest.mark.slow
+def test_the_data_centre_is_reproduced_with_every_row_figure_and_the_page(tmp_path: Path) -> None:
+    done = bellweave("reproduce", "datacenter", "--out", "d", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "d" / "report.json").read_text())
+    sessions = {row["accounting"]: row for row in report["rows"] if row["quantity"] == "sessions"}
+    assert set(sessions) == {"paper", "provable", "as-printed"}
+    assert sessions["paper"]["printed"] == 43.0
+    assert sessions["paper"]["mean"] == pytest.approx(sessions["paper"]["theory"], rel=0.1)
+    names = ("keys-over-time", "blocks-by-qber", "hypotheses", "hypothesis-shapes", "schedulers", "scaling")
+    for name in (*names, "run/timeline", "run/sessions"):
+        assert (tmp_path / "d" / f"{name}.png").stat().st_size > 5000
+    assert (tmp_path / "d" / "report.html").read_text().count("<img ") == 8

@@ -39,7 +39,7 @@ SCHEDULERS = (
     "it gives most of the source's time away."
 )
 
-ON_PAGE = ("share of sessions", "keys per tunnel and hour")
+ON_PAGE = ("share of sessions", "keys per tunnel and hour", "users that one source")
 """Beginnings of the rows that stand in the report and on the page, not in the terminal's table."""
 
 
@@ -179,8 +179,9 @@ def _growth(scaled: "Scaling") -> "Growth":
     return Growth(
         title=f"{scaled.title}: {scaled.block_bits:,.0f} bit in {scaled.slot_s:g} s, {scaled.key_bits}-bit keys",
         wanted=scaled.wanted_per_hour,
-        round_robin=lambda users: scaled.keys_per_hour(users, all_links=True),
-        by_demand=lambda users: scaled.keys_per_hour(users, all_links=False),
+        enough=scaled.enough_until(all_links=True),
+        round_robin=lambda users: scaled.possible_per_hour(users, all_links=True),
+        by_demand=lambda users: scaled.possible_per_hour(users, all_links=False),
         points={
             name: [(point.users, point.keys_per_hour) for point in scaled.points if point.scheduler == name]
             for name in names

@@ -14,8 +14,8 @@ RECORDED = Path("../shared/data/recorded-tags")
 LINKS = ("vienna2004", "datacenter-link")
 """The published links."""
 
-NETWORK_SLOTS = 150
-"""Slots of a second: two and a half refreshes of every tunnel, in some ten seconds."""
+NETWORK_SLOTS = 120
+"""Slots of a second: two keys for every tunnel, in some ten seconds."""
 
 
 def demo(

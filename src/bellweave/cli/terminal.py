@@ -17,6 +17,10 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every random stre
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")]
 
 
+LONG = 40
+"""Letters of a quantity's name that still leave room for the numbers beside it."""
+
+
 @contextmanager
 def progress(title: str, *, quiet: bool) -> "Iterator[Callable[[BlockRecord, int, int], None]]":
     """Show a progress bar on standard error while blocks end; nothing when ``quiet`` or when nobody watches."""
@@ -72,7 +76,7 @@ def print_report(report: "Report", title: str, *, heads: tuple[str, str] = ("per
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(heads[0], no_wrap=True)
+    table.add_column(heads[0], no_wrap=all(len(row.quantity) <= LONG for row in report.rows))
     for name in ("printed", "theory", "ours", "", heads[1], "note"):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)
     notes: list[str] = []

@@ -17,6 +17,9 @@ from bellweave.results.records import Report, Row
 MOST_SVG_BYTES = 600_000
 """A drawing that is larger is embedded as PNG where there is one."""
 
+LONG = 40
+"""Letters from which on a cell is a text that wraps."""
+
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
@@ -148,7 +151,11 @@ def _picture(picture: Picture) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f"<th>{_text(name)}</th>" for name in table.header)
+    numeric = [any(map(_numeric, column)) for column in zip(*table.rows, strict=True)]
+    head = "".join(
+        f'<th class="n">{_text(name)}</th>' if right else f"<th>{_text(name)}</th>"
+        for name, right in zip(table.header, numeric, strict=True)
+    )
     rows = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
     whole = f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>'
     caption = _text(table.caption)
@@ -159,9 +166,12 @@ def _table(table: Table) -> str:
 
 def _cell(text: str) -> str:
     """Numbers stand to the right; long texts may wrap."""
-    numeric = bool(text) and text[0] in "-−0123456789" and not any(letter.isalpha() for letter in text.replace("e", ""))
-    kind = ' class="n"' if numeric else ' class="t"' if len(text) > 40 else ""
+    kind = ' class="n"' if _numeric(text) else ' class="t"' if len(text) > LONG else ""
     return f"<td{kind}>{_text(text)}</td>"
+
+
+def _numeric(text: str) -> bool:
+    return text[:1] in set("-0123456789") and not any(letter.isalpha() for letter in text.replace("e", ""))
 
 
 def _text(text: str) -> str:

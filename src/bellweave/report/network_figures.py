@@ -46,10 +46,14 @@ class Served:
 
 @dataclass(frozen=True)
 class Growth:
-    """Devices with more and more users: closed forms, and simulated points by scheduler as (users, keys an hour)."""
+    """Devices with more and more users: closed forms, and simulated points by scheduler as (users, keys an hour).
+
+    ``enough``: how many users round robin serves fully; 0: not even four.
+    """
 
     title: str
     wanted: float
+    enough: int
     round_robin: Callable[[float], float]
     by_demand: Callable[[float], float]
     points: Mapping[str, Sequence[tuple[int, float]]]
@@ -114,7 +118,7 @@ def hypotheses(tried: Sequence[Tried], printed: float, title: str, out: Path) ->
         ax.plot([], [], "--", color=VERMILION, lw=1.4, label=f"printed: {printed:.0f}")
         ax.set_yticks(range(len(tried)), [each.name for each in tried], fontsize=9)
         ax.set_ylim(len(tried) - 0.4, -0.6)
-        ax.set_xlim(0.0, 1.15 * max(max(each.sessions, each.theory) for each in tried))
+        ax.set_xlim(0.0, 1.15 * max(printed, *(max(each.sessions, each.theory) for each in tried)))
         ax.grid(visible=False, axis="y")
         ax.set_xlabel("sessions with a fresh key by the end of the run")
         ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, fontsize=9)
@@ -126,20 +130,24 @@ def hypothesis_shapes(tried: Sequence[Tried], printed: float, title: str, out: P
     """Draw each hypothesis over time, the first one pale behind it: does its shape fit a slow first 900 s?"""
     columns = 4
     rows = -(-len(tried) // columns)
+    end_s = min(each.horizon_s for each in tried)
     with figure(11.0, 2.1 * rows + 0.6) as drawing:
-        axes = np.atleast_1d(drawing.subplots(rows, columns, sharex=True, sharey=True)).ravel()
-        end_s = min(each.horizon_s for each in tried)
-        for ax, each in zip(axes, tried, strict=False):
+        axes = np.atleast_1d(drawing.subplots(rows, columns)).ravel()
+        for place, (ax, each) in enumerate(zip(axes, tried, strict=False)):
             ax.axvspan(0.0, SLOW_S, color=GREY, alpha=0.10, lw=0.0)
             for moments_s in tried[0].moments_s:
                 _staircase(ax, moments_s, end_s, 1.0, color=GREY, lw=0.8, alpha=0.7)
             for moments_s in each.moments_s:
-                _staircase(ax, moments_s, end_s, 1.0, color=BLUE, lw=1.2)
+                _staircase(ax, moments_s, each.horizon_s, 1.0, color=BLUE, lw=1.2)
             ax.plot(end_s, printed, "D", ms=5.5, color=VERMILION, clip_on=False, zorder=6)
-            ax.set_title(each.name, fontsize=9)
-            ax.set_xlim(0.0, end_s)
-            ax.set_xticks([0, 300, 600, 900])
-            ax.set_ylim(0.0, 1.5 * printed)
+            longer = each.horizon_s > end_s
+            ax.set_title(f"{each.name}, {each.horizon_s:.0f} s" if longer else each.name, fontsize=9)
+            ax.set_xlim(0.0, each.horizon_s)
+            ax.tick_params(labelsize=8)
+            if not longer:
+                ax.set_xticks([0, 300, 600, 900])
+                ax.set_ylim(0.0, 1.5 * printed)
+                ax.tick_params(labelbottom=place + columns >= len(tried), labelleft=place % columns == 0)
         for ax in axes[len(tried) :]:
             ax.set_visible(False)
         drawing.supxlabel("time (s); shaded: the 900 s that the paper calls slow; diamond: its 43 sessions", fontsize=9)
@@ -150,22 +158,18 @@ def hypothesis_shapes(tried: Sequence[Tried], printed: float, title: str, out: P
 
 def schedulers(situations: Mapping[str, Sequence[Served]], title: str, out: Path) -> list[Path]:
     """Draw what each scheduler achieved: keys, distance to the optimum, the worst tunnel, waiting, fairness."""
-    panels: tuple[tuple[str, Callable[[Served], float], str], ...] = (
-        (
-            "keys served\n(% of those due)",
-            lambda each: 100.0 * each.keys / each.wanted if each.wanted else 0.0,
-            "{:.0f}",
-        ),
-        ("of the most that any\nschedule gives (%)", lambda each: 100.0 * each.of_bound, "{:.0f}"),
-        ("worst tunnel\n(% of its keys)", lambda each: 100.0 * each.smallest_share, "{:.0f}"),
-        ("link's mean wait\nfor a slot (s)", lambda each: each.wait_mean_s, "{:.0f}"),
-        ("Jain's fairness\nof tunnels", lambda each: each.fairness, "{:.2f}"),
+    panels: tuple[tuple[str, Callable[[Served], float], str, float | None], ...] = (
+        ("keys served\n(% of those due)", lambda each: 100.0 * each.keys / max(each.wanted, 1.0), "{:.0f}", 115.0),
+        ("of the most that any\nschedule gives (%)", lambda each: 100.0 * each.of_bound, "{:.0f}", 115.0),
+        ("worst tunnel\n(% of its keys)", lambda each: 100.0 * each.smallest_share, "{:.0f}", 115.0),
+        ("mean wait of a link\nfor its slot (s)", lambda each: each.wait_mean_s, "{:.0f}", None),
+        ("Jain's fairness\nof tunnels", lambda each: each.fairness, "{:.2f}", 1.15),
     )
     rows = len(situations)
     with figure(11.0, 2.3 * rows + 0.7) as drawing:
         axes = drawing.subplots(rows, len(panels), squeeze=False)
         for line, (situation, found) in zip(axes, situations.items(), strict=True):
-            for ax, (label, value, form) in zip(line, panels, strict=True):
+            for ax, (label, value, form, top) in zip(line, panels, strict=True):
                 values = [value(each) for each in found]
                 ax.bar(
                     range(len(found)),
@@ -178,48 +182,46 @@ def schedulers(situations: Mapping[str, Sequence[Served]], title: str, out: Path
                 ax.set_xticks(range(len(found)), [each.scheduler.replace("-", "-\n") for each in found], fontsize=8)
                 ax.set_ylabel(label, fontsize=8.5)
                 ax.margins(y=0.18)
-                ax.set_ylim(bottom=0.0)
+                ax.set_ylim(0.0, top)
                 ax.grid(visible=False, axis="x")
-                if not any(values):
-                    ax.set_ylim(0.0, 1.0)
             line[0].set_title(situation, fontsize=10)
         drawing.suptitle(title, x=0.01, ha="left", fontsize=11)
         return save(drawing, out, "schedulers")
 
 
 def scaling(grown: Sequence[Growth], title: str, out: Path) -> list[Path]:
-    """Draw keys an hour and tunnel against the number of users, by scheduler; lines: long run, points: simulated."""
+    """Draw the keys an hour that one source can give a tunnel against the number of users, and what is asked for.
+
+    Lines: closed forms in the long run; points: simulated, where no more is given than is asked for.
+    """
     users = np.geomspace(4.0, 128.0, 200)
     markers = {"round-robin": "o", "deficit": "s", "optimum": "^"}
-    with figure(10.0, 4.4) as drawing:
+    with figure(10.0, 4.6) as drawing:
         axes = drawing.subplots(1, len(grown), squeeze=False)[0]
         for ax, each in zip(axes, grown, strict=True):
             ax.axhline(each.wanted, color="black", ls="--", lw=1.0)
-            ax.text(128.0, each.wanted * 1.06, f"asked for: {each.wanted:.0f} an hour", ha="right", fontsize=8.5)
-            ax.plot(users, [each.by_demand(n) for n in users], color=GREEN, lw=1.8, label="demand alone is served")
-            ax.plot(
-                users,
-                [each.round_robin(n) for n in users],
-                color=BLUE,
-                lw=1.8,
-                ls="-.",
-                label="round robin over all pairs",
-            )
+            place, side = (4.0, "left") if each.enough else (130.0, "right")
+            ax.text(place, each.wanted * 1.1, f"asked for: {each.wanted:.0f} an hour", ha=side, fontsize=8.5)
+            demand, everyone = [each.by_demand(n) for n in users], [each.round_robin(n) for n in users]
+            ax.plot(users, demand, color=GREEN, lw=1.8, label="only pairs with tunnels are served")
+            ax.plot(users, everyone, color=BLUE, lw=1.8, ls="-.", label="round robin over all pairs")
             for name, points in each.points.items():
                 x, y = [n for n, _ in points], [keys for _, keys in points]
                 colour, label = SCHEDULER_COLOURS.get(name, PURPLE), f"simulated, {name}"
                 ax.plot(x, y, markers.get(name, "D"), ms=7, color=colour, mec="white", mew=0.8, label=label)
+            if each.enough:
+                ax.plot(each.enough, each.wanted, "o", ms=9, mfc="none", mec=VERMILION, mew=1.8)
+                words = f"round robin:\nenough for {each.enough} users"
+                ax.annotate(words, (each.enough, each.wanted), (0.32, 0.22), textcoords="axes fraction", fontsize=9,
+                            arrowprops={"arrowstyle": "-", "color": VERMILION})  # fmt: skip
             ax.set_xscale("log", base=2)
             ax.set_yscale("log")
             ax.set_xticks([4, 8, 16, 32, 64, 128], ["4", "8", "16", "32", "64", "128"])
-            ax.set_ylim(top=2.2 * each.wanted)
+            ax.set_ylim(top=3.0 * max(each.wanted, *demand))
             ax.set_xlabel("users behind one source")
             ax.set_title(each.title, fontsize=10)
-            ax.legend(loc="lower left", fontsize=8.5)
-        axes[0].set_ylabel("fresh keys per tunnel and hour")
-        low = min(ax.get_ylim()[0] for ax in axes)
-        for ax in axes:
-            ax.set_ylim(bottom=low)
+            ax.legend(loc="upper right" if each.enough else "lower left", fontsize=8.5)
+        axes[0].set_ylabel("fresh keys per tunnel and hour\nthat one source can give")
         drawing.suptitle(title, x=0.01, ha="left", fontsize=11)
         return save(drawing, out, "scaling")
 

@@ -31,7 +31,7 @@ def draw_run(run: NetworkRun, out: Path, printed: tuple[float, float] | None = N
         Picture(
             network_timeline.timeline(run, f"{name}: the run", out)[1],
             "From top to bottom: which link the source serves; every block's error rate; key in stock on each link; "
-            "keys that were due, delivered or not; what each tunnel's session runs on, dark where the key is fresh.",
+            "keys that were due, delivered or not; how fresh the key of each session is: the paler, the older.",
         )
     ]
     if not run.scenario.tunnel:

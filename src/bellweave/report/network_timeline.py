@@ -100,7 +100,7 @@ def sessions_zoom(run: NetworkRun, title: str, out: Path, until_s: float) -> lis
 
 
 def sessions(run: NetworkRun) -> dict[str, list[Session]]:
-    """Return every tunnel's sessions, in order of time."""
+    """Return every tunnel's sessions, in order of time; they end with the last slot."""
     found: dict[str, list[Session]] = {name: [] for name in run.scenario.tunnel}
     begun: dict[str, SessionBegan] = {}
     born: dict[tuple[str, str], float] = {}
@@ -111,7 +111,8 @@ def sessions(run: NetworkRun) -> dict[str, list[Session]]:
         elif isinstance(event, SessionEnded) and event.tunnel in begun:
             start = begun.pop(event.tunnel)
             key_s = born[event.tunnel, start.key_id]
-            found[event.tunnel].append(Session(start.at_s, event.at_s, key_s, start.renewed))
+            begin_s, end_s = min(start.at_s, run.duration_s), min(event.at_s, run.duration_s)
+            found[event.tunnel].append(Session(begin_s, end_s, key_s, start.renewed))
     return found
 
 
@@ -147,7 +148,7 @@ def _error_rates(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
         ax.plot(*_columns(lost), "x", ms=5.0, mew=1.4, color=_look(at)[0])
     limit = 100.0 * run.scenario.distill.qber_limit
     ax.axhline(limit, color="black", lw=1.0, ls="--")
-    ax.text(run.duration_s, limit, f"limit {limit:.3g} % ", ha="right", va="bottom", fontsize=8.5)
+    ax.text(1.003, limit, f"limit\n{limit:.3g} %", va="center", fontsize=8.5, transform=ax.get_yaxis_transform())
     for event in run.events:
         if isinstance(event, Alarmed) and not event.over:
             ax.axvline(event.at_s, color=VERMILION, lw=0.8, alpha=0.6)
@@ -170,7 +171,14 @@ def _levels(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
     for size in sizes[:2]:
         if size > 0.02 * top:
             ax.axhline(size / scale, color="black", lw=0.9, ls="--")
-            ax.text(run.duration_s, size / scale, f"one key: {size} bit ", ha="right", va="bottom", fontsize=8.5)
+            ax.text(
+                1.003,
+                size / scale,
+                f"one key:\n{size} bit",
+                va="center",
+                fontsize=8.5,
+                transform=ax.get_yaxis_transform(),
+            )
     ax.set_ylim(bottom=0.0)
     ax.set_ylabel(f"key in stock\n({unit})")
 

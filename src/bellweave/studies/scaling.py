@@ -76,16 +76,20 @@ class Scaling:
         """Keys an hour that a tunnel asks for."""
         return HOUR_S / self.period_s
 
-    def keys_per_hour(self, users: float, *, all_links: bool, sources: float = 1.0) -> float:
-        """Return the keys an hour that a tunnel gets in the long run.
+    def keys_per_hour(self, users: float, *, all_links: bool) -> float:
+        """Return the keys an hour that a tunnel gets in the long run: what can be given, at most what is asked for."""
+        return min(self.wanted_per_hour, self.possible_per_hour(users, all_links=all_links))
 
-        All slots' key, shared by all pairs (``all_links``: round robin) or by tunnels alone; at most what is asked for.
+    def possible_per_hour(self, users: float, *, all_links: bool) -> float:
+        """Return the keys an hour that one source can give a tunnel in the long run.
+
+        All slots' key, shared by all pairs (``all_links``: round robin) or by those with tunnels alone.
         """
         pairs = users * (users - 1.0) / 2.0
         tunnels = PARTNERS * users
-        keys = HOUR_S / self.slot_s * sources * self.block_bits / self.key_bits
+        keys = HOUR_S / self.slot_s * self.block_bits / self.key_bits
         used = min(pairs, tunnels) / pairs if all_links else 1.0
-        return min(self.wanted_per_hour, keys * used / tunnels)
+        return keys * used / tunnels
 
     def enough_until(self, *, all_links: bool) -> int:
         """Return the largest number of users, >= 4 and below 10,000, whom one source serves fully; 0: not even four."""
