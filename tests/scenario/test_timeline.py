@@ -48,10 +48,10 @@ def test_a_star_stands_for_every_name_and_a_table_can_be_set_whole() -> None:
     assert [link.eavesdropper and link.eavesdropper.fraction for link in links.values()] == [0.5] * 6
 
 
-def test_of_two_faults_that_overlap_the_one_written_last_wins() -> None:
+def test_of_two_faults_that_overlap_the_one_whose_name_comes_last_wins() -> None:
     first = Fault(at_s=0.0, set={"source.eps.local_pair_rate_hz": 1000.0})
     second = Fault(at_s=50.0, until_s=60.0, set={"source.eps.local_pair_rate_hz": 2000.0})
-    timeline = Timeline(with_faults(first=first, second=second))
+    timeline = Timeline(with_faults(second=second, first=first))
 
     assert [rate_hz(timeline.at(t).scenario) for t in (0.0, 50.0, 60.0)] == [1000.0, 2000.0, 1000.0]
 

@@ -1,6 +1,6 @@
 """A scenario that changes with time: which values are in force when, which nodes are down, which links are cut.
 
-Faults that overlap are applied in the order in which they are written: the last one wins where two set the same value.
+Faults that overlap are applied in the order of their names: the last one wins where two set the same value.
 A block takes the state in force at its middle: a change within a block is shifted by half a block at most.
 """
 
@@ -72,7 +72,7 @@ def _check(scenario: Scenario, name: str, fault: Fault) -> None:
 
 
 def _state(scenario: Scenario, at_s: float) -> State:
-    active = {name: fault for name, fault in scenario.fault.items() if _is_on(fault, at_s)}
+    active = {name: fault for name, fault in sorted(scenario.fault.items()) if _is_on(fault, at_s)}
     changed = scenario
     for name, fault in active.items():
         if fault.set:
