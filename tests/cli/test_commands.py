@@ -163,19 +163,3 @@ def test_a_page_is_made_of_a_run_of_links_and_of_a_study(tmp_path: Path) -> None
 
     nothing = bellweave("report", ".", cwd=tmp_path)
     assert (nothing.returncode, nothing.stderr) == (2, "bellweave: .: holds no run and no study\n")
-
-
-@pytest.mark.slow
-def test_the_data_centre_is_reproduced_with_every_row_figure_and_the_page(tmp_path: Path) -> None:
-    done = bellweave("reproduce", "datacenter", "--out", "d", cwd=tmp_path)
-
-    assert done.returncode == 0, done.stderr
-    report = json.loads((tmp_path / "d" / "report.json").read_text())
-    sessions = {row["accounting"]: row for row in report["rows"] if row["quantity"] == "sessions"}
-    assert set(sessions) == {"paper", "provable", "as-printed"}
-    assert sessions["paper"]["printed"] == 43.0
-    assert sessions["paper"]["mean"] == pytest.approx(sessions["paper"]["theory"], rel=0.1)
-    names = ("keys-over-time", "blocks-by-qber", "hypotheses", "hypothesis-shapes", "schedulers", "scaling")
-    for name in (*names, "run/timeline", "run/sessions"):
-        assert (tmp_path / "d" / f"{name}.png").stat().st_size > 5000
-    assert (tmp_path / "d" / "report.html").read_text().count("<img ") == 8

@@ -71,7 +71,7 @@ def test_a_session_is_cut_where_its_key_ages() -> None:
 
 def test_figures_of_the_study_take_nothing_at_all(tmp_path: Path) -> None:
     served = network_figures.Served("deficit", 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-    tried = [network_figures.Tried("none", 1050.0, ((),), 0.0, 0.0, 0.0)]
+    tried = [network_figures.Tried("none", 1050.0, ((),), 0.0, 0.0, 0.0, 0.0)]
 
     files = network_figures.schedulers({"nobody": [served]}, "t", tmp_path)
     files += network_figures.keys_over_time([[]], {"none": []}, 10.0, None, "t", tmp_path)

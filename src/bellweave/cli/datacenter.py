@@ -39,7 +39,12 @@ SCHEDULERS = (
     "it gives most of the source's time away."
 )
 
-ON_PAGE = ("share of sessions", "keys per tunnel and hour", "users that one source")
+ON_PAGE = (
+    "share of sessions",
+    "sessions if each block gave the printed 554 bits,",
+    "keys per tunnel and hour",
+    "users that one source",
+)
 """Beginnings of the rows that stand in the report and on the page, not in the terminal's table."""
 
 
@@ -134,6 +139,7 @@ def _why(study: "DatacenterStudy", printed: float, out: Path) -> "Section":
             each.sessions.value,
             each.sessions.stderr or 0.0,
             each.theory,
+            each.printed_theory,
         )
         for each in study.tried
     ]
