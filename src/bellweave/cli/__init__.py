@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from bellweave.cli import demo, distil, kms, plan, report, reproduce, results, scenario, simulate
+from bellweave.cli import demo, design, distil, kms, plan, report, reproduce, results, scenario, simulate
 from bellweave.errors import (
     BellweaveError,
     BlockRejected,
@@ -39,6 +39,7 @@ app = typer.Typer(
     "4 no key, 5 no key to authenticate with.",
 )
 app.command()(plan.plan)
+app.command()(design.design)
 app.command()(simulate.simulate)
 app.command()(reproduce.reproduce)
 app.command()(distil.distil)

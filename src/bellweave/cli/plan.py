@@ -10,27 +10,46 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bellweave.plan import LinkPlan
+    from bellweave.scenario.schema import Scenario
 
 
 def plan(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario file, or the name of a preset.")],
     *,
-    link: Annotated[str | None, typer.Option(help="Only this link.")] = None,
+    link: Annotated[str | None, typer.Option(help="Only this link, in full.")] = None,
+    users: Annotated[
+        str | None,
+        typer.Option(metavar="N,N,...", help="Keys per tunnel for so many users, such as 4,8,16,32,64,128."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print what theory expects of every link: losses, singles, coincidences, accidentals, QBER, key by accounting.
 
-    Takes no time; `simulate` then shows whether photons agree.
-    """
-    import msgspec
+    Of a network (a scenario with a `schedule` table) it prints the budget of each link, keys per tunnel, the largest
+    refresh rate that is sustained, when the first key comes and when nobody waits any more, how busy source and users
+    are, and what is doubtful. Takes no time; `simulate` then shows whether photons agree.
 
-    from bellweave.plan import plan_link
+        bellweave plan datacenter
+
+        bellweave plan datacenter-modern --users 4,8,16,32,64,128
+    """
     from bellweave.scenario.load import load
 
     loaded = load(scenario)
-    plans = [plan_link(loaded, name) for name in ([link] if link else loaded.link)]
+    if users is not None:
+        _scale(loaded, users, as_json=as_json)
+    elif loaded.schedule is not None and link is None:
+        _network(loaded, as_json=as_json)
+    else:
+        _links(loaded, [link] if link else list(loaded.link), as_json=as_json)
+
+
+def _links(loaded: "Scenario", names: list[str], *, as_json: bool) -> None:
+    from bellweave.plan import plan_links
+
+    plans = plan_links(loaded, names)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode({"scenario": loaded.name, "links": plans}), indent=2))
+        _print_json({"scenario": loaded.name, "links": plans})
         return
     from rich.console import Console
 
@@ -40,6 +59,42 @@ def plan(
     for each in plans:
         console.print(_table(each))
         print_flags(each.link, each.flags, console)
+
+
+def _network(loaded: "Scenario", *, as_json: bool) -> None:
+    from bellweave.plan import plan_links
+    from bellweave.plan.network import plan_network
+
+    found = plan_network(loaded)
+    if as_json:
+        _print_json({"scenario": loaded.name, "links": plan_links(loaded, loaded.link), "network": found})
+        return
+    from bellweave.cli.plan_tables import print_network, wide_console
+
+    print_network(found, wide_console())
+
+
+def _scale(loaded: "Scenario", users: str, *, as_json: bool) -> None:
+    from bellweave.errors import ScenarioError
+    from bellweave.plan.scale import scale
+
+    try:
+        counts = [int(part) for part in users.split(",")]
+    except ValueError:
+        raise ScenarioError(f"expected numbers such as 4,8,16, got {users!r}", path="--users") from None
+    found = scale(loaded, counts)
+    if as_json:
+        _print_json({"scenario": loaded.name, "scale": found})
+        return
+    from bellweave.cli.plan_tables import print_scale, wide_console
+
+    print_scale(found, wide_console())
+
+
+def _print_json(value: dict[str, object]) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def _table(each: "LinkPlan") -> "Table":

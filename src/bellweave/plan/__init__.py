@@ -4,6 +4,6 @@ One link is in :mod:`~bellweave.plan.link`, a network that takes turns in :mod:`
 would need in :mod:`~bellweave.plan.design`, how it grows in :mod:`~bellweave.plan.scale`.
 """
 
-from bellweave.plan.link import EFFICIENCY, ExpectedBlock, Line, LinkPlan, expected_block, plan_link
+from bellweave.plan.link import EFFICIENCY, ExpectedBlock, Line, LinkPlan, expected_block, plan_link, plan_links
 
-__all__ = ["EFFICIENCY", "ExpectedBlock", "Line", "LinkPlan", "expected_block", "plan_link"]
+__all__ = ["EFFICIENCY", "ExpectedBlock", "Line", "LinkPlan", "expected_block", "plan_link", "plan_links"]

@@ -1,7 +1,7 @@
 """What closed forms expect of one link: losses, rates, errors, key by accounting, the first proven key."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -129,13 +129,18 @@ _AUTHENTICATION_BITS = {scheme: 16.0 * size for scheme, size in PAD_BYTES.items(
 LONG_FRAME = 10_000
 """From so many bits on, Cascade's variants of today disclose at most ``EFFICIENCY`` times the Shannon minimum."""
 
+FEWEST_BITS = 8
+"""Least of all values that ``distill.minimum_sifted_bits`` may have."""
+
 EFFICIENCY = 1.05
 SHORT_EFFICIENCY = 1.07
 """The same for shorter frames; measured from 918 bits on, 1 to 8 % errors."""
 
 
 def _parities(bits: int, qber: float, params: Distillation) -> float:
-    """Return how many parities reconciliation is expected to disclose."""
+    """Return how many parities reconciliation is expected to disclose; none of a block too short to be opened."""
+    if bits < FEWEST_BITS:
+        return 0.0
     if params.reconciliation in {"original", "paper-dc"}:
         return distillation.cascade_top(bits, qber) + distillation.cascade_bisection(bits, qber)
     efficiency = EFFICIENCY if bits >= LONG_FRAME else SHORT_EFFICIENCY
@@ -184,6 +189,18 @@ def plan_link(scenario: Scenario, link: str) -> LinkPlan:
         accountings=dict(block.accountings),
         flags=tuple(_flags(scenario, block, optical.block_s * together)),
     )
+
+
+def plan_links(scenario: Scenario, names: Iterable[str]) -> list[LinkPlan]:
+    """Return the plans of several links; links that are alike are worked out once."""
+    known: dict[bytes, LinkPlan] = {}
+    plans = []
+    for name in names:
+        alike = msgspec.msgpack.encode(msgspec.structs.replace(optical_link(scenario, name), name=""))
+        if alike not in known:
+            known[alike] = plan_link(scenario, name)
+        plans.append(msgspec.structs.replace(known[alike], link=name))
+    return plans
 
 
 def _first_key(scenario: Scenario, block: ExpectedBlock, sifted_hz: float, block_s: float) -> list[Line]:

@@ -65,6 +65,11 @@ def duration_s(scenario: Scenario) -> float:
     return (schedule.slots or scenario.run.blocks) * schedule.slot_s
 
 
+def users_of(scenario: Scenario) -> set[str]:
+    """Return the nodes that have links."""
+    return {user for ends in links_of(scenario).values() for user in ends}
+
+
 def turns_of(scenario: Scenario) -> tuple[tuple[str, ...], ...] | None:
     """Return the slots that repeat for ever; None for a scheduler that goes by demand."""
     schedule = schedule_of(scenario)
