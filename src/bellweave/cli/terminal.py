@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every random stream; default: the scenario's.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")]
+
+
+def print_json(value: Any) -> None:
+    """Print a struct, or anything made of structs, lists and dicts, as one JSON object."""
+    import msgspec
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 @contextmanager
