@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ARRAY, Column, MetaData, any_, bindparam, create_engine, event
+from sqlalchemy import ARRAY, BigInteger, Column, MetaData, any_, bindparam, create_engine, event, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -93,6 +93,11 @@ class Database:
         self._integrity: type[Exception] = driver.IntegrityError  # another server made the same row
         self._connection: Any = None
         self.cursor: Any = None
+
+    def require(self) -> None:
+        """Raise :class:`StoreFailed` if the file is not there; without this it is made."""
+        if self.path is not None and not self.path.exists():
+            raise StoreFailed(f"{self.where} holds no key store")
 
     def compiled(self, statement: ClauseElement, *names: str) -> str:
         """Return a statement as text for the driver, after checking that its parameters come in this order."""
@@ -186,6 +191,22 @@ class Database:
             self.execute(str(CreateTable(table).compile(dialect=self._engine.dialect)))
             for index in sorted(table.indexes, key=lambda each: str(each.name)):
                 self.execute(str(CreateIndex(index).compile(dialect=self._engine.dialect)))
+
+    @contextmanager
+    def reader(self) -> Iterator[Any]:
+        """Give a PostgreSQL cursor that fetches a large table piece by piece, in the transaction under way."""
+        with self._connection.driver_connection.cursor("reader") as cursor:
+            yield cursor
+
+    def count_on(self, table: Table) -> None:
+        """Let PostgreSQL number a table's rows on from the last, after rows were put in with their numbers."""
+        key = next(iter(table.primary_key.columns))
+        if key.autoincrement is not False and isinstance(key.type, BigInteger) and len(table.primary_key) == 1:
+            sequence = func.pg_get_serial_sequence(literal(str(table.name)), literal(str(key.name)))
+            following = func.setval(sequence, select(func.coalesce(func.max(key), 0) + 1).scalar_subquery())
+            self.execute(
+                str(select(following).compile(dialect=self._engine.dialect, compile_kwargs={"literal_binds": True}))
+            )
 
     def checkpoint(self) -> None:
         """Empty SQLite's write-ahead log, in which erased data keys are still to be found, if nobody reads it now."""
