@@ -9,7 +9,8 @@ Rules:
 3. What COMMIT has returned for is on disk: SQLite writes ahead with ``synchronous=FULL``, PostgreSQL with
    ``synchronous_commit=on``. If the connection breaks in COMMIT itself the transaction may have been carried out all
    the same: then keys are lost, but none is used twice.
-4. Files of an SQLite store are readable by their owner only.
+4. Files of an SQLite store are readable by their owner only. A file that was deleted, moved or replaced while it was
+   open is written no more: what went there would not be found again.
 """
 
 import os
@@ -74,6 +75,7 @@ class Database:
         where: The URL as messages may show it.
         is_sqlite: Which of the two it is.
         path: The file, if it is one.
+        connections: How many were made.
 
     Raises:
         StoreFailed: It is no such URL.
@@ -92,7 +94,9 @@ class Database:
         self._failures: tuple[type[Exception], ...] = (driver.Error, SQLAlchemyError, OSError)
         self._integrity: type[Exception] = driver.IntegrityError  # another server made the same row
         self._connection: Any = None
+        self._file: tuple[int, int] | None = None
         self.cursor: Any = None
+        self.connections = 0
 
     def require(self) -> None:
         """Raise :class:`StoreFailed` if the file is not there; without this it is made."""
@@ -220,15 +224,27 @@ class Database:
         self._engine.dispose()
 
     def _begin(self, *, write: bool) -> None:
+        if self.path is not None and self._connection is not None and _identity(self.path) != self._file:
+            self._throw_away()
         if self._connection is None:
-            if self.path is not None:
-                _private(self.path)
-            self._connection = self._engine.raw_connection()
-            self.cursor = self._connection.cursor()
+            self._connect()
         if self.is_sqlite:
             self.cursor.execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
+    def _connect(self) -> None:
+        if self.path is not None:
+            if self.connections:
+                self.require()
+            else:
+                _private(self.path)
+            self._file = _identity(self.path)
+        self._connection = self._engine.raw_connection()
+        self.cursor = self._connection.cursor()
+        self.connections += 1
+
     def _roll_back(self) -> None:
+        if self._connection is None:
+            return
         try:
             self._connection.rollback()
         except self._failures:
@@ -287,6 +303,14 @@ def _engine(url: URL) -> Engine:
 def _set_pragmas(connection: Any, _record: object) -> None:
     for each in _PRAGMAS:
         connection.execute(f"PRAGMA {each}").fetchall()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _private(path: Path) -> None:
