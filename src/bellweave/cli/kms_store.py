@@ -95,7 +95,8 @@ def _heads(file: Path) -> "tuple[Head, ...]":
     from bellweave.errors import ScenarioError
 
     try:
-        return msgspec.json.decode(read_file(file), type=dict[str, tuple[Head, ...]])["heads"]
+        noted = msgspec.json.decode(read_file(file), type=dict[str, msgspec.Raw])["heads"]
+        return msgspec.json.decode(noted, type=tuple[Head, ...])
     except (msgspec.MsgspecError, KeyError):
         raise ScenarioError("holds no heads of an audit trail, as `audit --json` prints them", file=str(file)) from None
 
