@@ -16,9 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from bellweave.testing.postgres import Postgres, postgres
 from bellweave.testing.sandbox import Sandbox, bellweave, is_alive, sandbox
+
+__all__ = ["postgres"]  # a fixture
 
 pytestmark = pytest.mark.emu
 
@@ -319,6 +323,23 @@ def test_a_kme_that_stops_answers_what_it_has_begun(tmp_path: Path) -> None:
             each.close()
         assert len(found) == 8 * 128
         until(lambda: not is_alive(net.pid("kme-a")))
+
+
+def test_on_postgresql_each_kme_has_a_database_which_goes_with_the_sandbox(tmp_path: Path, postgres: Postgres) -> None:
+    url = postgres.new_database()
+    with sandbox(tmp_path / "net", "--store", url, "--prefill", "20") as net:
+        found = drawn(net, 5)
+        for key_id, bits in found.items():
+            assert keys(net.ask("bob", "GET", f"{DEC}?key_ID={key_id}").json) == {key_id: bits}
+        assert _databases(url) == 2
+    assert _databases(url) == 0
+
+
+def _databases(url: str) -> int:
+    """Return how many databases there are that belong to a sandbox."""
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        row = connection.execute("SELECT count(*) FROM pg_database WHERE datname LIKE 'sandbox_%'").fetchone()
+    return int(row[0]) if row else -1
 
 
 @pytest.mark.parametrize(
