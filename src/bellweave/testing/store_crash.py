@@ -14,7 +14,7 @@ from typing import Any
 from bellweave.edge.sql_store import SqlStore
 from bellweave.edge.sql_store.audit import read_audit, verify
 from bellweave.errors import UnknownKeys
-from bellweave.kms.operations import AddBlock, Claim, Cut, Deliver, Marks, Operation, Record, Settle, Take
+from bellweave.kms.operations import AddBlock, Claim, Cut, Deliver, Marks, Operation, Record, Renew, Settle, Take
 from bellweave.kms.records import Buffer, KeyNote, Portion, Slice
 from bellweave.rng import from_bytes
 from bellweave.testing.stores import BUFFER, NOW_S, POOL, block, ledger, run
@@ -60,6 +60,7 @@ class Worker:
         self._server = server
         self._entropy = from_bytes(os.urandom(16))
         self._number = 0
+        run(self._store, Renew(server=server, until_s=LATER_S))
 
     def work(self, batches: int) -> None:
         """Do so many batches of each kind, or as many as there is key for."""
@@ -67,6 +68,13 @@ class Worker:
             size = int(self._entropy.integers(1, 65))
             if not (self._deliver(size) and self._record_and_take(size)):
                 break
+        self._store.close()
+        os.close(self._said)
+
+    def deliver_all(self) -> None:
+        """Deliver until the buffer is empty, but for what other servers hold."""
+        while self._deliver(int(self._entropy.integers(1, 65))):
+            pass
         self._store.close()
         os.close(self._said)
 
@@ -123,6 +131,11 @@ class Worker:
 def work(url: str, said: str, server: str = "0", batches: int = 1 << 30) -> None:
     """Be the worker: the target of a process."""
     Worker(url, Path(said), server).work(batches)
+
+
+def deliver_all(url: str, said: str, server: str) -> None:
+    """Be one of several servers: the target of a process."""
+    Worker(url, Path(said), server).deliver_all()
 
 
 class Told:
