@@ -70,10 +70,10 @@ class Postgres:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def new_database(self) -> str:
-        """Return the URL of a database that is empty."""
+        """Return the URL of an empty place for tables: a schema of its own, which is made quicker than a database."""
         name = f"test_{next(self._names)}"
-        self.execute("postgres", f"CREATE DATABASE {name}")
-        return f"postgresql+psycopg://{USER}@/{name}?host={self.folder}"
+        self.execute("postgres", f"CREATE ROLE {name} LOGIN; CREATE SCHEMA AUTHORIZATION {name}")
+        return f"postgresql+psycopg://{name}@/postgres?host={self.folder}"
 
     def execute(self, database: str, command: str) -> None:
         """Run an SQL command."""

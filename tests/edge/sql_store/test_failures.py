@@ -227,7 +227,7 @@ def test_a_connection_that_is_cut_in_a_batch_changes_nothing(postgres: Postgres)
     store = SqlStore(url, MASTER_KEY)
     fill(store, 64)
 
-    postgres.execute("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test_%'")
+    postgres.execute("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'test_%'")
 
     with pytest.raises(StoreFailed, match=r"terminating connection|closed the connection"):
         record(store, note(1))

@@ -173,8 +173,8 @@ def test_sqlite_flushes_each_commit_to_disk(url: str) -> None:
 
 def test_postgresql_flushes_each_commit_to_disk_whatever_the_server_is_set_to(postgres: Postgres) -> None:
     url = postgres.new_database()
-    name = url.split("@/")[1].split("?")[0]
-    postgres.execute(name, f"ALTER DATABASE {name} SET synchronous_commit = off")
+    user = url.split("//")[1].split("@")[0]
+    postgres.execute("postgres", f"ALTER ROLE {user} SET synchronous_commit = off")
     store = SqlStore(url, MASTER_KEY)
 
     with store._database.transaction(write=False):

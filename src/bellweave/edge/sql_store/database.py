@@ -141,7 +141,7 @@ class Database:
             retry = getattr(error, "sqlstate", None) in _RETRYABLE or isinstance(error, self._integrity)
             self._throw_away()
             if retry:
-                raise Conflict(str(error)) from None
+                raise Conflict(_first_line(error)) from None
             raise StoreFailed(f"the store {self.where} failed: {_first_line(error)}") from None
         except BaseException:
             self._roll_back()
