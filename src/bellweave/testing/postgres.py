@@ -72,7 +72,7 @@ class Postgres:
     def new_database(self) -> str:
         """Return the URL of an empty place for tables: a schema of its own, which is made quicker than a database."""
         name = f"test_{next(self._names)}"
-        self.execute("postgres", f"CREATE ROLE {name} LOGIN; CREATE SCHEMA AUTHORIZATION {name}")
+        self.execute("postgres", f"CREATE ROLE {name} LOGIN CREATEDB; CREATE SCHEMA AUTHORIZATION {name}")
         return f"postgresql+psycopg://{name}@/postgres?host={self.folder}"
 
     def execute(self, database: str, command: str) -> None:
