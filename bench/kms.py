@@ -31,6 +31,9 @@ from typing import Any, cast
 
 import uvloop
 
+from bellweave.testing.postgres import FOLDERS, Postgres
+from bellweave.testing.system import found
+
 CONNECTIONS = 64
 REQUESTS = 20_000
 ALONE = 300
@@ -92,10 +95,10 @@ class Answers:
 
     def note(self, head: bytes, body: bytes, latency_s: float) -> None:
         """Take one answer; anything but a key ends the benchmark."""
-        found = re.search(rb'"key_ID":"([^"]+)"', body)
-        if not head.startswith(b"HTTP/1.1 200") or found is None:
+        key_id = re.search(rb'"key_ID":"([^"]+)"', body)
+        if not head.startswith(b"HTTP/1.1 200") or key_id is None:
             raise SystemExit(f"no key: {head[:40]!r} {body[:200]!r}")
-        self.key_ids.append(found.group(1).decode())
+        self.key_ids.append(key_id.group(1).decode())
         self.latencies_s.append(latency_s)
 
 
@@ -302,6 +305,18 @@ def stores() -> Iterator[tuple[Opened, str, dict[str, float]]]:
     """Yield how to get each store's URL, its name, and what it is to reach."""
     yield (lambda: contextlib.nullcontext("memory:")), "in memory", {"rate": 6000.0}
     yield (lambda: contextlib.nullcontext("sqlite")), "SQLite", {"rate": 3000.0, "cpu_us": 250.0, "p99_ms": 40.0}
+    if found("initdb", FOLDERS):
+        yield postgresql, "PostgreSQL", {"rate": 1500.0}
+
+
+@contextlib.contextmanager
+def postgresql() -> Iterator[str]:
+    """Run a PostgreSQL server, as durable as in earnest; it shares the cores with whoever asks it."""
+    server = Postgres(durable=True)
+    try:
+        yield f"postgresql+psycopg://bellweave@/postgres?host={server.folder}"
+    finally:
+        server.remove()
 
 
 def main() -> None:

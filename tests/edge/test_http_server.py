@@ -224,6 +224,7 @@ async def test_a_certificate_that_is_denied_meanwhile_is_refused_on_its_open_con
         status, fields, said = await client.ask(STATUS)
         assert (status, said, fields["connection"]) == (401, {"message": "unauthorized"}, "close")
         assert await client.is_closed()
+        assert [outcome for *_, outcome in run.seen.answers] == ["told", "denied"]
 
 
 async def test_pipelined_requests_are_answered_in_their_order_each_once_it_is_done(pki: Pki) -> None:

@@ -21,7 +21,9 @@ PAIRS = (("alice", "bob"), ("bob", "carol"), ("bob", "alice"), ("carol", "bob"))
 
 def filled(kme: str, keys: int, params: Kms | None = None, **more: object) -> MemoryStore:
     store = MemoryStore()
-    operations = fill(directory(kme, SAES, **more), params or Kms(), PAIRS, keys, stream(1, "test"), 1000.0)
+    operations = fill(
+        directory(kme, SAES, **more), params or Kms(), [(*pair, keys) for pair in PAIRS], stream(1, "test"), 1000.0
+    )
     assert not any(isinstance(result, Exception) for result in store.apply(list(operations)))
     return store
 
@@ -65,7 +67,7 @@ def test_keys_that_do_not_divide_a_block_are_whole_over_all() -> None:
 
 
 def test_blocks_come_one_at_a_time() -> None:
-    operations = fill(directory("kme-a", SAES), Kms(), PAIRS, 10_000_000, stream(1, "test"), 0.0)
+    operations = fill(directory("kme-a", SAES), Kms(), [(*pair, 10_000_000) for pair in PAIRS], stream(1, "test"), 0.0)
     first = list(islice(operations, 6))
     assert [type(each) for each in first] == [AddBlock, Settle, Cut] * 2
     assert isinstance(first[0], AddBlock)
@@ -74,13 +76,15 @@ def test_blocks_come_one_at_a_time() -> None:
 
 def test_a_stranger_is_no_party() -> None:
     with pytest.raises(ScenarioError, match="eve is not among the SAEs"):
-        list(fill(directory("kme-a", SAES), Kms(), (("alice", "eve"),), 1, stream(1, "test"), 0.0))
+        list(fill(directory("kme-a", SAES), Kms(), (("alice", "eve", 1),), stream(1, "test"), 0.0))
 
 
 def test_kmes_deliver_from_buffers_that_were_filled() -> None:
     net = network(saes=SAES)
     for kme in ("kme-a", "kme-b", "kme-c"):
-        net.store(kme).apply(list(fill(directory(kme, SAES), Kms(), PAIRS, 50, stream(1, "test"), net.now_s)))
+        net.store(kme).apply(
+            list(fill(directory(kme, SAES), Kms(), [(*pair, 50) for pair in PAIRS], stream(1, "test"), net.now_s))
+        )
     wanted = Wanted(master="bob", slaves=("carol",), count=50, size_bits=256)
     keys = net.run("kme-b", net.kme("kme-b").draw(wanted, net.now_s))
     ids = tuple(key.key_id for key in keys)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,13 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Processes; default: on
 
 LONG = 40
 """Letters of a quantity's name that still leave room for the numbers beside it."""
+
+
+def print_json(value: Any) -> None:
+    """Print a struct, or anything made of structs, lists and dicts, as one JSON object."""
+    import msgspec
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 @contextmanager

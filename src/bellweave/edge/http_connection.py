@@ -10,7 +10,7 @@ Rules:
    TCP would lose the answer.
 
 Why not aiohttp's server: it takes 40 us of CPU more for each request than this and offers neither a time-out for slow
-heads nor a limit on handshakes. ``bench/key_delivery.py`` measures.
+heads nor a limit on handshakes. ``bench/kms.py`` measures the whole.
 """
 
 import asyncio

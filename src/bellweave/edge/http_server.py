@@ -15,7 +15,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Protocol
 
@@ -261,7 +261,8 @@ class HttpServer:
             refused = self._refused(guest, now_s)
             if refused is not None:
                 connection.closing = True
-                then(self.refusal(*refused, request.path), None)
+                response = self.refusal(*refused, request.path)
+                then(replace(response, outcome="denied") if response.status == 401 else response, None)
                 return
             if self._rate is not None and not self._rate.admits(name or "", now_s):
                 message = f"at most {self.limits.requests_per_s:g} requests a second"

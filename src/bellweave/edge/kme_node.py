@@ -114,7 +114,8 @@ class KmeNode:
             server=config.server,
             lowers_cursors=not store.shared,
         )
-        self.writer = StoreWriter(store.store, inline=store.in_memory, observe=self._telemetry.metrics.committed)
+        committed = None if store.in_memory else self._telemetry.metrics.committed  # which commits nothing
+        self.writer = StoreWriter(store.store, inline=store.in_memory, observe=committed)
         self.links = Links(
             self.kme.name,
             self._peers(),

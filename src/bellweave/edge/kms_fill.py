@@ -16,6 +16,9 @@ from bellweave.kms.operations import Operation, Store
 from bellweave.kms.prefill import fill
 
 SEED_BYTES = 32
+MOST_PADS = 10_000
+"""Most keys that one KME gets for another one."""
+
 _OPERATIONS_A_BATCH = 192
 
 
@@ -52,27 +55,36 @@ class SeededEntropy:
 
 
 def fill_store(config: KmeConfig, store: Store, filling: Filling) -> None:
-    """Put test key into a fresh store: for each SAE and each other, and for each SKIP system and each other.
+    """Put test key into a fresh store: see :func:`wishes_of`.
 
     Raises:
         StoreFailed: The store can't be written.
         DeliveryError: It is not fresh.
     """
-    pairs = pairs_of(config)
-    operations = fill(config.directory, config.kms, pairs, filling.keys, SeededEntropy(filling.seed), filling.now_s)
+    wishes = wishes_of(config, filling.keys)
+    operations = fill(config.directory, config.kms, wishes, SeededEntropy(filling.seed), filling.now_s)
     for batch in _batches(operations):
         for result in store.apply(batch):
             if isinstance(result, DeliveryError):
                 raise result
 
 
-def pairs_of(config: KmeConfig) -> Sequence[tuple[str, str]]:
-    """Return the pairs that get key, in an order that is the same at all KMEs: SKIP systems are named like KMEs."""
+def wishes_of(config: KmeConfig, keys: int) -> Sequence[tuple[str, str, int]]:
+    """Return who gets how many keys, (master, slave, keys), in an order that is the same at all KMEs.
+
+    Each SAE gets ``keys`` for each other, and so does each SKIP system (they are named like KMEs). KMEs get some for
+    each other: pads for keys that go to slaves at several of them.
+    """
     directory = config.directory
-    kmes = {directory.kme, *directory.peers}
-    saes = sorted(set(directory.saes) - kmes)
-    systems = sorted(set(directory.saes) & kmes)
-    return (*permutations(saes, 2), *permutations(systems, 2))
+    kmes = sorted({directory.kme, *directory.peers})
+    saes = sorted(set(directory.saes) - set(kmes))
+    systems = [kme for kme in kmes if kme in directory.saes]
+    pads = [(f"@{one}", f"@{other}") for one, other in permutations(kmes, 2)]
+    return (
+        *((*pair, keys) for pair in permutations(saes, 2)),
+        *((*pair, keys) for pair in permutations(systems, 2)),
+        *((*pair, min(keys, MOST_PADS)) for pair in pads),
+    )
 
 
 def _batches(operations: Iterable[Operation[object]]) -> Iterator[list[Operation[object]]]:

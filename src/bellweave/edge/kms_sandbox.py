@@ -32,6 +32,7 @@ from bellweave.edge.kme_network import FREE, Network
 from bellweave.edge.kms_fill import SEED_BYTES, Filling
 from bellweave.errors import ScenarioError, StoreFailed
 from bellweave.kms.config import KmeConfig
+from bellweave.kms.params import Kms
 
 HOST = "127.0.0.1"
 READY_S = 60.0
@@ -89,7 +90,8 @@ async def run(sandbox: Sandbox, stop: asyncio.Event, announce: Callable[[dict[st
     async with contextlib.AsyncExitStack() as stack:
         stores = await stack.enter_async_context(_stores(sandbox))
         network = Network(kmes=dict.fromkeys(sandbox.kmes, HOST), saes=sandbox.saes)
-        configs = init(sandbox.directory, network, ports=FREE, store=stores)
+        kms = Kms(quota_keys=max(Kms().quota_keys, sandbox.keys))
+        configs = init(sandbox.directory, network, ports=FREE, store=stores, kms=kms)
         filling = Filling(keys=sandbox.keys, seed=secrets.token_bytes(SEED_BYTES), now_s=now_s())
         say(f"starting {', '.join(configs)}; each pair of SAEs gets {sandbox.keys} keys each way")
         children = [await stack.enter_async_context(_running(kme, path, filling)) for kme, path in configs.items()]

@@ -13,20 +13,15 @@ def answer_announce(memory: Memory, sender: str, message: Announce, now_s: float
     """Store announced keys, each by itself, and tell the problems."""
     if sender in memory.strangers:
         raise PeerRefused(f"{memory.kme} is not in step with {sender} yet")
-    problems = [_problem(memory, sender, note) for note in message.notes]
-    plain = all(note.copy is None for note in message.notes)
-    if plain and not any(problems):
-        return Announced(problems=(yield from apply(Record(notes=message.notes, now_s=now_s))))
-    sound = tuple(note for note, each in zip(message.notes, problems, strict=True) if each is None)
-    padless: dict[bytes, str] = {}
-    if not plain:
-        sound, padless = yield from multicast.unpad(memory, sender, sound, now_s)
+    checked: list[KeyNote | str] = [_problem(memory, sender, note) or note for note in message.notes]
+    copies = [index for index, note in enumerate(checked) if not isinstance(note, str) and note.copy is not None]
+    if copies:
+        unpadded = yield from multicast.unpad(memory, sender, tuple(message.notes[index] for index in copies), now_s)
+        for index, note in zip(copies, unpadded, strict=True):
+            checked[index] = note
+    sound = tuple([note for note in checked if not isinstance(note, str)])
     stored = iter((yield from apply(Record(notes=sound, now_s=now_s))) if sound else ())
-    return Announced(
-        problems=tuple(
-            each or padless.get(note.key_id) or next(stored) for note, each in zip(message.notes, problems, strict=True)
-        )
-    )
+    return Announced(problems=tuple([each if isinstance(each, str) else next(stored) for each in checked]))
 
 
 def _problem(memory: Memory, sender: str, note: KeyNote) -> str | None:

@@ -239,7 +239,7 @@ def retract_orphans(memory: Memory, peer: str) -> Work[None]:
         state.orphans = [key_id for key_id in state.orphans if key_id not in set(some)]
 
 
-def orphan(memory: Memory, peer: str, notes: tuple[KeyNote, ...]) -> None:
+def orphan(memory: Memory, peer: str, notes: tuple[KeyNote | Material, ...]) -> None:
     """Note that a KME may keep keys which nobody got: it is told when it can be reached."""
     if peer in memory.peers:
         memory.peers[peer].orphans.extend(note.key_id for note in notes)

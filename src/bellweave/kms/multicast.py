@@ -7,7 +7,7 @@ the key's length. Slaves at the master's own KME fetch it there.
 Rules:
 
 1. All or nothing. Whether all are in step and have enough for pads is looked up before anything is used; what was told
-   before something failed is retracted, and the pads are spent.
+   before something failed is retracted, keys and pads.
 2. A pad covers one key. So once a copy was sent nothing is tried again with other bytes.
 3. A copy is not the first step: nobody knows its id before the master does, and that is after all have stored it.
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from bellweave.errors import NotEnoughKey, NotMet, PeerRefused
+from bellweave.errors import DeliveryError, NotEnoughKey, NotMet, PeerRefused
 from bellweave.kms import drawing
 from bellweave.kms.effects import Apply, Work, ask
 from bellweave.kms.memory import Memory
@@ -55,11 +55,6 @@ class Drawn:
     statements: tuple[Statement, ...]
     told: list[str] = field(default_factory=list)
 
-    def abandon(self, memory: Memory) -> None:
-        """Use none of it, and have all that may hold it forget it."""
-        drawing.doubt(self.reserved)
-        self.retract(memory)
-
     def retract(self, memory: Memory) -> None:
         """Have all that may hold it forget it, at the next tick."""
         for kme in self.told:
@@ -76,27 +71,40 @@ def draw(memory: Memory, wanted: Wanted, now_s: float) -> Work[tuple[Material, .
     plan = _plan(memory, wanted)
     yield from _check(memory, plan)
     reserved = yield from drawing.reserve(memory, plan.wanted, now_s)
+    pads: dict[str, tuple[Material, ...]] = {}
     try:
-        pads = yield from _draw_pads(memory, plan, now_s)
-    except BaseException:
-        drawing.give_back(reserved)
+        try:
+            yield from _draw_pads(memory, plan, pads, now_s)
+        except BaseException:
+            drawing.give_back(reserved)
+            raise
+        return (yield from _deliver(memory, plan, pads, reserved, now_s))
+    except BaseException:  # refused, unreachable, the store failed, or the driver gave up
+        for kme, unused in pads.items():
+            drawing.orphan(memory, kme, unused)
         raise
+
+
+def _deliver(
+    memory: Memory, plan: Plan, pads: dict[str, tuple[Material, ...]], reserved: list[Reserved], now_s: float
+) -> Work[tuple[Material, ...]]:
     drawn = yield from _replicate(memory, plan, pads, reserved, now_s)
     try:
         for kme, slaves in plan.others.items():
             yield from _announce(memory, kme, slaves, pads[kme], drawn)
-    except BaseException:  # refused, unreachable, or the driver gave up
-        drawn.abandon(memory)
+    except BaseException:
+        drawing.doubt(drawn.reserved)
+        drawn.retract(memory)
         raise
+    done = False
     try:
         done = yield from drawing.commit(memory, plan.main, plan.wanted, drawn.notes, drawn.reserved, now_s, plan.local)
-    except BaseException:  # the store failed, or the driver gave up; the bytes are in doubt already
-        drawn.retract(memory)
-        raise
+    finally:
+        if not done:  # the bytes are in doubt already
+            drawn.retract(memory)
     if not done:
-        drawn.retract(memory)
         raise PeerRefused("the keys were used otherwise meanwhile; nothing was delivered")
-    if wanted.keep:
+    if plan.wanted.keep:
         return ()
     return tuple(
         Material(key_id=note.key_id, master=note.master, bits=each.bits, statement=statement)
@@ -132,12 +140,10 @@ def _check(memory: Memory, plan: Plan) -> Work[None]:
             raise NotEnoughKey(keys, count)
 
 
-def _draw_pads(memory: Memory, plan: Plan, now_s: float) -> Work[dict[str, tuple[Material, ...]]]:
-    pads = {}
+def _draw_pads(memory: Memory, plan: Plan, pads: dict[str, tuple[Material, ...]], now_s: float) -> Work[None]:
     for kme in plan.others:
         wanted = wanted_of(memory, kme, plan.wanted.count, plan.wanted.size_bits // 8, "relay")
         pads[kme] = yield from drawing.draw(memory, wanted, now_s)
-    return pads
 
 
 def _replicate(
@@ -177,11 +183,19 @@ def _announce(
         )
         for note, each, pad, statement in zip(drawn.notes, drawn.reserved, pads, drawn.statements, strict=True)
     )
-    drawn.told.append(kme)
-    announced = yield from ask(kme, Announce(notes=copies), Announced)
-    if len(announced.problems) != len(copies) or any(announced.problems):
-        problem = next((each for each in announced.problems if each), "it answered for another number of keys")
-        raise PeerRefused(f"{kme} can't store a copy: {problem}")
+    try:
+        announced = yield from ask(kme, Announce(notes=copies), Announced)
+    except PeerRefused:
+        raise
+    except BaseException:  # whether it has stored them is in doubt
+        drawing.orphan(memory, kme, copies)
+        raise
+    stored = tuple(note for note, problem in zip(copies, announced.problems, strict=False) if problem is None)
+    if len(stored) == len(copies) == len(announced.problems):
+        drawn.told.append(kme)
+        return
+    drawing.orphan(memory, kme, stored)  # not the others: a key that waits under one of their ids may be another one
+    raise PeerRefused(f"{kme} can't store a copy: {next(filter(None, announced.problems), 'it answered for others')}")
 
 
 # ---------------------------------------------------------------------------------------- the KME of other slaves
@@ -196,26 +210,14 @@ def problem_of(note: KeyNote) -> str | None:
     return None
 
 
-def unpad(
-    memory: Memory, sender: str, notes: tuple[KeyNote, ...], now_s: float
-) -> Work[tuple[tuple[KeyNote, ...], dict[bytes, str]]]:
-    """Take the pads off the copies among these notes; return the notes that can be stored, and why others can't be."""
-    copies = [note for note in notes if note.copy is not None]
-    pads = dict(
-        zip(
-            (note.key_id for note in copies),
-            (yield Apply(tuple(take_of(memory, sender, note.pad_id or b"", now_s) for note in copies))),
-            strict=True,
-        )
-    )
-    ready: list[KeyNote] = []
-    problems: dict[bytes, str] = {}
-    for note in notes:
-        if note.copy is None:
-            ready.append(note)
-        elif isinstance(pads[note.key_id], tuple) and len(pads[note.key_id][0].bits) == note.size_bytes:
-            clear = xor(note.copy, pads[note.key_id][0].bits)
-            ready.append(msgspec.structs.replace(note, copy=clear, pad_id=None))
-        else:
-            problems[note.key_id] = "the pad of the copy does not wait here"
-    return tuple(ready), problems
+def unpad(memory: Memory, sender: str, copies: tuple[KeyNote, ...], now_s: float) -> Work[list[KeyNote | str]]:
+    """Take the pads off copies that are sound; return each as it is stored, or why it can't be."""
+    takes = tuple(take_of(memory, sender, note.pad_id or b"", now_s) for note in copies)
+    taken = (yield Apply(takes)) if takes else []
+    return [_unpadded(note, pads) for note, pads in zip(copies, taken, strict=True)]
+
+
+def _unpadded(note: KeyNote, pads: tuple[Material, ...] | DeliveryError) -> KeyNote | str:
+    if isinstance(pads, DeliveryError) or note.copy is None or len(pads[0].bits) != note.size_bytes:
+        return "the pad of the copy does not wait here"
+    return msgspec.structs.replace(note, copy=xor(note.copy, pads[0].bits), pad_id=None)

@@ -190,9 +190,9 @@ class Marks(Operation[tuple[int, ...]], frozen=True):
 class Take(Operation[tuple[Material, ...]], frozen=True):
     """Take keys that wait: all or none, in the order asked for. ``reserved`` -> what their purpose says.
 
-    Errors: :class:`UnknownKeys` if one of them is not there, has expired, or is of another master; else
-    :class:`NotEntitled` if one of them does not wait for the caller. A note goes when its last slave has taken it; a
-    pool's bits are booked as delivered once, when its first slave does.
+    Errors: :class:`UnknownKeys` if one of them is not there, has expired, is of another master, or the caller has had
+    it; else :class:`NotEntitled` if one of them does not wait for the caller. A note goes when its last slave has taken
+    it; a pool's bits are booked as delivered once, when its first slave does.
 
     Attributes:
         master: Whose keys; None: whoever's.

@@ -3,7 +3,7 @@
 Rules:
 
 1. The stores are fresh: blocks and portions are numbered from 0 in each pool.
-2. Both KMEs pass the same pairs in the same order, and streams of the same bytes. Every KME draws for all pairs, also
+2. Both KMEs pass the same wishes in the same order, and streams of the same bytes. Every KME draws for all pairs, also
    for those that it keeps nothing of: so the streams stay together in networks of any size.
 3. A block is one portion. Blocks come one after the other, so that any number of keys takes the memory of one.
 
@@ -24,9 +24,9 @@ from bellweave.rng import Entropy
 
 
 def fill(
-    directory: Directory, params: Kms, pairs: Sequence[tuple[str, str]], keys: int, entropy: Entropy, now_s: float
+    directory: Directory, params: Kms, wanted: Sequence[tuple[str, str, int]], entropy: Entropy, now_s: float
 ) -> Iterator[Operation[Any]]:
-    """Yield the store operations that fill the buffer of each (master, slave) with exactly ``keys`` default-size keys.
+    """Yield the store operations that fill buffers: for each (master, slave, keys) exactly so many default-size keys.
 
     The buffer is that of the first pool that may serve the pair. Apply them in order, in batches of any size.
 
@@ -35,7 +35,7 @@ def fill(
     """
     roster = Roster(directory, params)
     numbers: Counter[str] = Counter()
-    for master, slave in pairs:
+    for master, slave, keys in wanted:
         ends = roster.kme_of(master), roster.kme_of(slave)
         if None in ends:
             unknown = slave if ends[0] else master

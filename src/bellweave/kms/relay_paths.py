@@ -35,7 +35,8 @@ def _find(directory: Directory, first: str, last: str, count: int, where: str) -
     number = {name: index for index, name in enumerate(names)}  # networkx walks sets: numbers have one order, names not
     graph: nx.Graph[int] = nx.Graph()
     graph.add_nodes_from(range(len(names)))
-    graph.add_edges_from(sorted((number[one], number[other]) for one, other in directory.links))
+    edges = {(number[min(link)], number[max(link)]) for link in directory.links}
+    graph.add_edges_from(sorted(edges))
     try:
         if count == 1:
             routes = [nx.shortest_path(graph, number[first], number[last])]

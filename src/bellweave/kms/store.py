@@ -170,7 +170,7 @@ class MemoryStore:
         found: dict[bytes, Key] = {}
         for key_id in op.key_ids:
             key = self._keys.find(key_id, op.master, op.now_s)
-            if key is not None:
+            if key is not None and not key.was_taken_by(op.caller):
                 found[key_id] = key
         unknown = [key_id for key_id in op.key_ids if key_id not in found]
         if unknown:

@@ -48,6 +48,10 @@ class Key:
             statement=merged(tuple([piece.held.block.statement for piece in pieces])),
         )
 
+    def was_taken_by(self, slave: str) -> bool:
+        """Return whether it waited for this slave, who has had it."""
+        return slave in self.note.slaves and slave not in self.slaves
+
     def book_taken(self) -> None:
         """Book that a slave has taken it."""
         if self.pool and not self.booked:

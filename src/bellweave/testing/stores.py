@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bellweave.errors import DeliveryError
+from bellweave.kms.ledger import imbalance_bits
 from bellweave.kms.operations import (
     Accounts,
     AddBlock,
@@ -115,8 +116,7 @@ def fill(store: Store, *lengths_bytes: int, block_id: str = "one", buffer: Buffe
 def ledger(store: Store, pool: str = POOL) -> dict[Account, int]:
     """Return the accounts of a pool that are not 0, in bits, after a check that they close."""
     accounts = run(store, Accounts()).get(pool, {})
-    others = sum(bits for account, bits in accounts.items() if account != "ingested")
-    assert accounts.get("ingested", 0) == others, accounts
+    assert imbalance_bits(accounts) == 0, accounts
     assert all(bits >= 0 for bits in accounts.values()), accounts
     return {account: bits for account, bits in accounts.items() if bits}
 

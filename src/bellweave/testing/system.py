@@ -4,9 +4,11 @@ A test that can't have what it needs is skipped, and says with which command it 
 nobody reads the reasons of skips, it fails.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable
 from glob import glob
 from pathlib import Path
@@ -26,13 +28,23 @@ def program(name: str, package: str, folders: Iterable[str] = ()) -> Path:
         folders: Where it may lie besides ``PATH``; patterns of :mod:`glob`, the last match counts.
     """
     folders = tuple(folders)
-    found = _found(name, folders)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+    path = found(name, folders)
+    if path is None and os.geteuid() == 0 and shutil.which("apt-get"):
         _install(package)
-        found = _found(name, folders)
-    if found is None:
+        path = found(name, folders)
+    if path is None:
         missing(name, f"make system    (or: apt-get install {package})")
-    return found
+    return path
+
+
+def found(name: str, folders: Iterable[str] = ()) -> Path | None:
+    """Return the path of a program, if it is there."""
+    for pattern in folders:
+        matches = sorted(glob(f"{pattern}/{name}"))  # noqa: PTH207 patterns start anywhere
+        if matches:
+            return Path(matches[-1])
+    inside = shutil.which(name)
+    return Path(inside) if inside else None
 
 
 def missing(what: str, command: str) -> NoReturn:
@@ -43,16 +55,14 @@ def missing(what: str, command: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def _found(name: str, folders: tuple[str, ...]) -> Path | None:
-    for pattern in folders:
-        matches = sorted(glob(f"{pattern}/{name}"))  # noqa: PTH207 patterns start anywhere
-        if matches:
-            return Path(matches[-1])
-    inside = shutil.which(name)
-    return Path(inside) if inside else None
-
-
 def _install(package: str) -> None:
+    """Install a package; of several test processes one does it, the others wait."""
+    with (Path(tempfile.gettempdir()) / "bellweave-install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _apt_get(package)
+
+
+def _apt_get(package: str) -> None:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (
         ["apt-get", "update", "-qq"],

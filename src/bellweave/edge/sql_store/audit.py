@@ -92,6 +92,7 @@ def read_audit(url: str, server: str | None = None, *, after: int = 0) -> Iterat
         StoreFailed: The store can't be read.
     """
     database = Database(url)
+    database.require()
     try:
         for name, seq, events, _ in _rows(database, server, after):
             yield Entry(server=name, seq=seq, events=tuple(map(_event, msgspec.msgpack.decode(events))))
@@ -111,6 +112,7 @@ def verify(url: str, master_key: bytes, heads: tuple[Head, ...] = ()) -> tuple[H
         StoreFailed: A row was altered, is missing, or the store can't be read.
     """
     database = Database(url)
+    database.require()
     try:
         with database.transaction(write=False):
             chain = opened_sealer(database, master_key).chain

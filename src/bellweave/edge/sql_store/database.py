@@ -9,7 +9,8 @@ Rules:
 3. What COMMIT has returned for is on disk: SQLite writes ahead with ``synchronous=FULL``, PostgreSQL with
    ``synchronous_commit=on``. If the connection breaks in COMMIT itself the transaction may have been carried out all
    the same: then keys are lost, but none is used twice.
-4. Files of an SQLite store are readable by their owner only.
+4. Files of an SQLite store are readable by their owner only. A file that was deleted, moved or replaced while it was
+   open is written no more: what went there would not be found again.
 """
 
 import os
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ARRAY, Column, MetaData, any_, bindparam, create_engine, event
+from sqlalchemy import ARRAY, BigInteger, Column, MetaData, any_, bindparam, create_engine, event, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -74,6 +75,7 @@ class Database:
         where: The URL as messages may show it.
         is_sqlite: Which of the two it is.
         path: The file, if it is one.
+        connections: How many were made.
 
     Raises:
         StoreFailed: It is no such URL.
@@ -92,7 +94,14 @@ class Database:
         self._failures: tuple[type[Exception], ...] = (driver.Error, SQLAlchemyError, OSError)
         self._integrity: type[Exception] = driver.IntegrityError  # another server made the same row
         self._connection: Any = None
+        self._file: tuple[int, int] | None = None
         self.cursor: Any = None
+        self.connections = 0
+
+    def require(self) -> None:
+        """Raise :class:`StoreFailed` if the file is not there; without this it is made."""
+        if self.path is not None and not self.path.exists():
+            raise StoreFailed(f"{self.where} holds no key store")
 
     def compiled(self, statement: ClauseElement, *names: str) -> str:
         """Return a statement as text for the driver, after checking that its parameters come in this order."""
@@ -132,7 +141,7 @@ class Database:
             retry = getattr(error, "sqlstate", None) in _RETRYABLE or isinstance(error, self._integrity)
             self._throw_away()
             if retry:
-                raise Conflict(str(error)) from None
+                raise Conflict(_first_line(error)) from None
             raise StoreFailed(f"the store {self.where} failed: {_first_line(error)}") from None
         except BaseException:
             self._roll_back()
@@ -187,6 +196,22 @@ class Database:
             for index in sorted(table.indexes, key=lambda each: str(each.name)):
                 self.execute(str(CreateIndex(index).compile(dialect=self._engine.dialect)))
 
+    @contextmanager
+    def reader(self) -> Iterator[Any]:
+        """Give a PostgreSQL cursor that fetches a large table piece by piece, in the transaction under way."""
+        with self._connection.driver_connection.cursor("reader") as cursor:
+            yield cursor
+
+    def count_on(self, table: Table) -> None:
+        """Let PostgreSQL number a table's rows on from the last, after rows were put in with their numbers."""
+        key = next(iter(table.primary_key.columns))
+        if key.autoincrement is not False and isinstance(key.type, BigInteger) and len(table.primary_key) == 1:
+            sequence = func.pg_get_serial_sequence(literal(str(table.name)), literal(str(key.name)))
+            following = func.setval(sequence, select(func.coalesce(func.max(key), 0) + 1).scalar_subquery())
+            self.execute(
+                str(select(following).compile(dialect=self._engine.dialect, compile_kwargs={"literal_binds": True}))
+            )
+
     def checkpoint(self) -> None:
         """Empty SQLite's write-ahead log, in which erased data keys are still to be found, if nobody reads it now."""
         if self.is_sqlite and self._connection is not None:
@@ -199,15 +224,27 @@ class Database:
         self._engine.dispose()
 
     def _begin(self, *, write: bool) -> None:
+        if self.path is not None and self._connection is not None and _identity(self.path) != self._file:
+            self._throw_away()
         if self._connection is None:
-            if self.path is not None:
-                _private(self.path)
-            self._connection = self._engine.raw_connection()
-            self.cursor = self._connection.cursor()
+            self._connect()
         if self.is_sqlite:
             self.cursor.execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
+    def _connect(self) -> None:
+        if self.path is not None:
+            if self.connections:
+                self.require()
+            else:
+                _private(self.path)
+            self._file = _identity(self.path)
+        self._connection = self._engine.raw_connection()
+        self.cursor = self._connection.cursor()
+        self.connections += 1
+
     def _roll_back(self) -> None:
+        if self._connection is None:
+            return
         try:
             self._connection.rollback()
         except self._failures:
@@ -266,6 +303,14 @@ def _engine(url: URL) -> Engine:
 def _set_pragmas(connection: Any, _record: object) -> None:
     for each in _PRAGMAS:
         connection.execute(f"PRAGMA {each}").fetchall()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _private(path: Path) -> None:

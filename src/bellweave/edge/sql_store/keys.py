@@ -162,14 +162,16 @@ def take(work: Transaction, operation: Take) -> tuple[Material, ...]:
     found: dict[bytes, KeyRow] = {}
     for key_id in operation.key_ids:
         row = work.key(key_id)
-        if row is not None and row.expires_s > now_s and (master is None or row.note.master == master):
+        if row is None or row.expires_s <= now_s or caller in row.taken:
+            continue
+        if master is None or row.note.master == master:
             found[key_id] = row
     if len(found) < len(operation.key_ids):
         unknown = [key_id for key_id in operation.key_ids if key_id not in found]
         if unknown:
             raise UnknownKeys(tuple(dict.fromkeys(unknown)))
     for row in found.values():
-        if caller not in row.note.slaves or caller in row.taken:
+        if caller not in row.note.slaves:
             raise NotEntitled(f"not all of the {len(operation.key_ids)} keys wait for {caller}")
     work.now_s = now_s
     materials = {key_id: _taken(work, row, caller) for key_id, row in found.items()}

@@ -91,6 +91,7 @@ class SqlStore:
         try:
             with self._database.transaction():
                 self._sealer, self.store_name = meta.prepare(self._database, master_key, kme)
+                self._checked = self._database.connections
                 restored = meta.RESTORED in meta.read(self._database)
             if restored:
                 self._retry(self._withdraw_restored)
@@ -134,6 +135,8 @@ class SqlStore:
         work = Transaction(self._database, self._texts, self._sealer, self._memory, self._server, self._now_s)
         try:
             with self._database.transaction():
+                if self._database.connections != self._checked:
+                    self._check()
                 result = run(work)
                 work.flush()
                 head = self._write_audit(work)
@@ -144,6 +147,12 @@ class SqlStore:
         self._head, self._now_s = head, work.now_s
         self._to_scrub = self._to_scrub or work.erased > 0
         return result
+
+    def _check(self) -> None:
+        """Refuse to go on, on a new connection, if another store is there now: a backup was restored, say."""
+        if meta.read(self._database).get(meta.NAME) != self.store_name:
+            raise StoreFailed(f"{self._database.where} is another store than the one that was opened; start again")
+        self._checked = self._database.connections
 
     def _run(self, work: Transaction, operations: Sequence[ops.Operation[Any]]) -> list[Any]:
         work.load(operations)
