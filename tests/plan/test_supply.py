@@ -1,9 +1,13 @@
 """What a slot gives: everything that stands between photons and key is paid."""
 
+import math
+
 import msgspec
 import pytest
 
 from bellweave.errors import ScenarioError
+from bellweave.network.drift import variance_rad2
+from bellweave.network.params import Drift
 from bellweave.plan import expected_block
 from bellweave.plan.supply import slot_yields, turns_of
 from bellweave.scenario.load import load
@@ -15,7 +19,7 @@ def changed(scenario: Scenario, part: str, /, **values: object) -> Scenario:
 
 
 def test_switching_costs_a_slot_its_share_of_photons() -> None:
-    modern = load("datacenter-modern")
+    modern = msgspec.structs.replace(load("datacenter-modern"), drift=None)
 
     slot = slot_yields(modern)["alice-bob"]
 
@@ -66,6 +70,19 @@ def test_blocks_too_short_to_be_opened_give_nothing() -> None:
     short = changed(load("datacenter"), "schedule", slot_s=0.1)  # 11 sifted bits, the least is 64
 
     assert slot_yields(short)["alice-bob"].passing == pytest.approx(0.0, abs=1e-12)
+
+
+def test_drift_counts_with_its_mean_over_the_run() -> None:
+    """Two ends; a walk that is never corrected has half of its final variance in the mean. Accidentals don't turn."""
+    modern = load("datacenter-modern")
+    still = slot_yields(msgspec.structs.replace(modern, drift=None))["alice-bob"]
+    drift = Drift(rad_per_sqrt_hour=0.3, feedback_s=1e6)
+
+    moving = slot_yields(msgspec.structs.replace(modern, drift=drift))["alice-bob"]
+
+    variance = 2.0 * variance_rad2(drift, 600.0) / 2.0
+    assert 1.0 - 2.0 * moving.qber == pytest.approx((1.0 - 2.0 * still.qber) * math.exp(-variance / 2.0), rel=1e-5)
+    assert moving.key_bits < still.key_bits
 
 
 def test_only_schedulers_that_go_by_demand_have_no_fixed_turns() -> None:

@@ -1,7 +1,7 @@
 """What one slot gives each link: photons to key that an application can draw, in the mean.
 
 Taken off are switching and synchronising, blocks whose sample shows too many errors, authentication, the KMEs'
-confirmation of each part of a block, and what is less than a byte. Drift and faults are left out.
+confirmation of each part of a block, and what is less than a byte. Drift counts with its mean; faults are left out.
 """
 
 import math
@@ -15,8 +15,10 @@ from bellweave.distill import accounting
 from bellweave.distill.params import Distillation
 from bellweave.errors import ScenarioError
 from bellweave.kms.records import MAX_BLOCK_BYTES
+from bellweave.network.drift import variance_rad2
 from bellweave.network.params import Schedule
 from bellweave.network.rounds import rounds
+from bellweave.photonics.params import Node
 from bellweave.plan.link import ExpectedBlock, expected_block
 from bellweave.scenario.assemble import lost_s, optical_link
 from bellweave.scenario.demand import links_of
@@ -25,6 +27,10 @@ from bellweave.scenario.schema import Scenario
 BYTE = 8
 LEFT_OVER_BITS = (BYTE - 1) / 2.0
 """Mean of what a block holds beyond whole bytes."""
+
+
+MOMENTS = 64
+"""Of a run, over which drift is averaged."""
 
 
 class SlotYield(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +123,8 @@ def _switched_shares(turns: tuple[tuple[str, ...], ...]) -> dict[str, float]:
 
 def _slot_yield(scenario: Scenario, link: str, photon_s: float) -> SlotYield:
     each = msgspec.structs.replace(scenario.link[link], block_s=photon_s)
-    block = expected_block(msgspec.structs.replace(scenario, link={link: each}), link)
+    drifted = scenario.node | {each.alice: _drifted(scenario, scenario.node[each.alice])}
+    block = expected_block(msgspec.structs.replace(scenario, link={link: each}, node=drifted), link)
     together, passing = scenario.distill.accumulate_blocks, _passing(block, scenario)
     final = block.quantities["final_bits"]
     parts = math.ceil(final / (BYTE * MAX_BLOCK_BYTES))
@@ -131,6 +138,22 @@ def _slot_yield(scenario: Scenario, link: str, photon_s: float) -> SlotYield:
         paper_bits=block.accountings["paper"] / together,
         provable_bits=block.accountings["provable"] / together,
     )
+
+
+def _drifted(scenario: Scenario, node: Node) -> Node:
+    """Return a node that has the mean drift of both ends of a link.
+
+    A Gaussian angle of variance v about Y scales all correlations by exp(-v/2), as white noise of that weight does.
+    Both ends drift alike and independently, so v is twice that of one.
+    """
+    if scenario.drift is None:
+        return node
+    end_s = duration_s(scenario)
+    moments_s = ((at + 0.5) / MOMENTS * end_s for at in range(MOMENTS))
+    variance = 2.0 * sum(variance_rad2(scenario.drift, at_s) for at_s in moments_s) / MOMENTS
+    kept = (1.0 - node.noise.depolarising_probability) * math.exp(-variance / 2.0)
+    noise = msgspec.structs.replace(node.noise, depolarising_probability=1.0 - kept)
+    return msgspec.structs.replace(node, noise=noise)
 
 
 def _passing(block: ExpectedBlock, scenario: Scenario) -> float:
