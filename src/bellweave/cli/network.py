@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from bellweave.results.network_records import Event
+    from bellweave.results.records import Report
     from bellweave.scenario.schema import Scenario
     from bellweave.sim.network import NetworkRun
 
@@ -49,9 +50,7 @@ def simulate(
     report = made(run, summary)
     write_report(out, report)
     page = network_page.run_page(run, summary, report, out) if figures else None
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
-    else:
+    if not as_json:
         title = f"{scenario.name}: {summary.duration_s:.0f} s, {summary.minted.blocks} blocks, seed {run.manifest.seed}"
         print_report(report, title, heads=("quantity", "n"))
         for table in network_page.tables(summary):
@@ -61,10 +60,13 @@ def simulate(
         if page is not None:
             typer.echo(f"page: {page}; figures (.png and .svg) beside it")
     if compare_schedulers:
-        compare(run, out, figures=figures, as_json=as_json)
+        compared = compare(run, out, figures=figures, quiet=as_json)
+        report = msgspec.structs.replace(report, rows=report.rows + compared.rows)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
 
 
-def compare(run: "NetworkRun", out: Path, *, figures: bool, as_json: bool) -> None:
+def compare(run: "NetworkRun", out: Path, *, figures: bool, quiet: bool) -> "Report":
     """Run a network's scenario under every scheduler, write ``schedulers.json`` and the figure, print the table."""
     import msgspec
 
@@ -76,14 +78,13 @@ def compare(run: "NetworkRun", out: Path, *, figures: bool, as_json: bool) -> No
 
     names = study.schedulers(run.scenario)
     slots = len(names) * sum(isinstance(event, SlotBegan) for event in run.events)
-    with counted("compare schedulers", slots, quiet=as_json) as advance:
+    with counted("compare schedulers", slots, quiet=quiet) as advance:
         found = tuple(study.compare(run.scenario, lambda e: advance("") if isinstance(e, SlotBegan) else None))
     report = Report(study=f"{run.scenario.name}, schedulers", rows=study.rows({run.scenario.name: found}))
     (out / "schedulers.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     if figures:
         schedulers.drawn({run.scenario.name: found}, out)
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
-        return
-    schedulers.show(found)
-    typer.echo(f"schedulers: {out / 'schedulers.json'}" + (f", {out / 'schedulers.png'}" if figures else ""))
+    if not quiet:
+        schedulers.show(found)
+        typer.echo(f"schedulers: {out / 'schedulers.json'}" + (f", {out / 'schedulers.png'}" if figures else ""))
+    return report

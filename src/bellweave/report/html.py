@@ -107,7 +107,7 @@ def report_tables(report: Report) -> list[Table]:
                 (
                     f"{row.quantity}, {row.unit}" if row.unit else row.quantity,
                     *(number(value) for value in (row.printed, row.theory, row.mean)),
-                    number(row.stderr) if row.stderr else "",
+                    f"{row.stderr:.2g}" if row.stderr else "",
                     str(row.n or ""),
                     row.note,
                 )
@@ -151,12 +151,14 @@ def _picture(picture: Picture) -> str:
 
 
 def _table(table: Table) -> str:
-    numeric = [any(map(_numeric, column)) for column in zip(*table.rows, strict=True)]
+    columns = list(zip(*table.rows, strict=True))
+    numeric = [any(map(_numeric, column)) for column in columns]
     head = "".join(
         f'<th class="n">{_text(name)}</th>' if right else f"<th>{_text(name)}</th>"
         for name, right in zip(table.header, numeric, strict=True)
     )
-    rows = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
+    long = [place > 0 and any(len(cell) > LONG for cell in column) for place, column in enumerate(columns)]
+    rows = "\n".join(f"<tr>{''.join(map(_cell, row, long))}</tr>" for row in table.rows)
     whole = f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>'
     caption = _text(table.caption)
     if table.folded:
@@ -164,9 +166,9 @@ def _table(table: Table) -> str:
     return f"<h3>{caption}</h3>\n{whole}"
 
 
-def _cell(text: str) -> str:
-    """Numbers stand to the right; long texts may wrap."""
-    kind = ' class="n"' if _numeric(text) else ' class="t"' if len(text) > LONG else ""
+def _cell(text: str, wraps: bool) -> str:
+    """Numbers stand to the right; columns of long texts may wrap."""
+    kind = ' class="t"' if wraps else ' class="n"' if _numeric(text) else ""
     return f"<td{kind}>{_text(text)}</td>"
 
 

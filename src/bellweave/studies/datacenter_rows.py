@@ -79,18 +79,19 @@ def of_hypotheses(published: Published, tried: Sequence[Found], printed_sessions
         )
     ]
     for found in tried:
-        name, note = found.hypothesis.name, found.hypothesis.sentence
+        name = found.hypothesis.name
+        theirs = printed if found.horizon_s <= SLOW_S + 150.0 else None  # printed for 1050 s
         table.append(
             Row(
                 quantity=f"sessions, {name}",
                 unit="",
                 accounting="paper",
-                printed=printed,
+                printed=theirs,
                 theory=float(found.theory),
                 mean=found.sessions.value,
                 stderr=found.sessions.stderr,
                 n=found.sessions.n,
-                note=note if found.horizon_s <= SLOW_S + 150.0 else f"{note}; {found.horizon_s:.0f} s",
+                note=found.hypothesis.sentence,
             )
         )
         table.append(
@@ -98,7 +99,7 @@ def of_hypotheses(published: Published, tried: Sequence[Found], printed_sessions
                 quantity=f"sessions if each block gave the printed 554 bits, {name}",
                 unit="",
                 accounting="as-printed",
-                printed=printed,
+                printed=theirs,
                 theory=float(found.printed_theory),
                 note="counted by hand; no such key was minted",
             )
