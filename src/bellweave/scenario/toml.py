@@ -35,8 +35,11 @@ def converted(tree: dict[str, Any], kind: type[S]) -> S:
 
 
 def encoded(struct: msgspec.Struct) -> str:
-    """Return a struct as TOML, defaults written out; decoding it gives an equal one. None is left out."""
-    tree = msgspec.to_builtins(struct, order="deterministic")
+    """Return a struct as TOML, defaults written out; decoding it gives an equal one, its tables in the same order.
+
+    None is left out.
+    """
+    tree = msgspec.to_builtins(struct)
     return "\n".join(_toml_table("", tree)).strip() + "\n"
 
 

@@ -63,19 +63,25 @@ def length_at(total: int, sample: int, given: Conditions) -> float:
     return proofs.key_length(key, sample, given.limit(sample), leak, tag, given.epsilon, given.proof)
 
 
+LEAST_SAMPLE = 5
+"""Smallest sample that is tried."""
+
+
 def best_split(total: int, given: Conditions) -> Split:
     """Return the longest key of ``total`` sifted bits, over the size of the sample where none is set."""
     if given.sample_fraction is not None:
         sample = max(1, int(total * given.sample_fraction))
         return Split(length_at(total, sample, given), sample)
+    if total <= LEAST_SAMPLE:
+        return Split(-math.inf, 0)  # too few to take a sample and keep anything
     best = Split(-math.inf, 0)
     low, high = 0.04 * total, 0.7 * total
     for steps in (12, 8, 8, 8):
-        tried = sorted({max(5, int(low + (high - low) * i / steps)) for i in range(steps + 1)})
+        tried = sorted({max(LEAST_SAMPLE, int(low + (high - low) * i / steps)) for i in range(steps + 1)})
         split = max((Split(length_at(total, k, given), k) for k in tried if k < total), key=lambda s: s.length)
         best = max(best, split, key=lambda s: s.length)
         half = (high - low) / steps
-        low, high = max(5.0, best.sample - half), min(0.9 * total, best.sample + half)
+        low, high = max(float(LEAST_SAMPLE), best.sample - half), min(0.9 * total, best.sample + half)
     if given.proof == "exact" and given.qber > 0.0:  # it counts whole errors: samples just long enough for one more
         limit = given.limit(best.sample)
         shown = round(best.sample * limit)
