@@ -238,6 +238,8 @@ def _kind(shape: shapes.Type) -> tuple[str, str]:
             kind = ", ".join(f'`"{value}"`' for value in values)
         case shapes.EnumType(cls=cls):
             kind = ", ".join(f'`"{member.value}"`' for member in cls)
+        case shapes.CustomType() if shape.cls is object:  # a fault's values: whatever the path takes
+            kind = "any value"
         case _:
             kind = SIMPLE[type(shape)]
     return kind, ", ".join(filter(None, limits))
