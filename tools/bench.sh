@@ -13,6 +13,6 @@ for file in bench/[a-z]*.py; do
   case $file in bench/distill_*) continue ;; esac # rows of bench/distill.py
   echo "# $file" >&2
   on=("${pin[@]}")
-  case $file in bench/reproduction.py | bench/distill.py) on=() ;; esac # these have rows for two cores, and pin what needs one
+  case $file in bench/reproduction.py | bench/distill.py | bench/kms.py) on=() ;; esac # these have rows for two cores, and pin what needs one
   "${on[@]}" .venv/bin/python "$file" --json
 done

@@ -2,8 +2,13 @@
 
 import asyncio
 import inspect
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
+
+LEFT_S = 10.0
+"""How long what a test left behind may take to end when it is cancelled."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -19,5 +24,24 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         await test(**arguments)
         assert not unhandled, unhandled
 
-    asyncio.run(watched())
+    _run(watched())
     return True
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run as ``asyncio.run`` does, but a task that does not end when cancelled fails the test and hangs nobody."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(work)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        stuck = loop.run_until_complete(asyncio.wait(left, timeout=LEFT_S))[1] if left else set()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        asyncio.set_event_loop(None)
+        if not stuck:
+            loop.close()
+    assert not stuck, f"did not end when they were cancelled: {stuck}"

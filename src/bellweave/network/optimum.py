@@ -62,11 +62,12 @@ def bound(situation: Situation, sources: int, frame_slots: int) -> Bound:
     # variables: slots of each link, at most what it can use; the share
     users = user_rows(names, situation.links)
     least, limits = _share_rows(gain, demand, stock)
+    most_links = min(sources, users.shape[0] // 2)
     rows = vstack(
         [hstack([users, csr_array((users.shape[0], 1))]), csr_array(np.r_[np.ones(n), 0.0][None, :]), least],
         format="csr",
     )
-    most = np.r_[np.full(users.shape[0], frame_slots), float(sources * frame_slots), limits]
+    most = np.r_[np.full(users.shape[0], frame_slots), float(most_links * frame_slots), limits]
     found = linprog(
         np.r_[np.full(n, -1e-3 / (sources * frame_slots)), -1.0],
         A_ub=rows,
@@ -164,7 +165,10 @@ def spread(
     for name, count in counts.items():
         busy.update(dict.fromkeys(links[name], count))
     hardest = sorted(counts, key=lambda name: -max(busy[user] for user in links[name]))
-    sessions = [name for name in hardest for _ in range(counts[name])]
+    turns_of = [
+        ((turn + 0.5) / counts[name], at, name) for at, name in enumerate(hardest) for turn in range(counts[name])
+    ]
+    sessions = [name for *_, name in sorted(turns_of)]  # what finds no place are the last of every link, not one link's
     plan, _ = coloured(sessions, links, sources, frame_slots)
     left = Counter(slot for slot in plan if slot)
     turns = dict.fromkeys(counts, 0)

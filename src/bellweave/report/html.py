@@ -122,7 +122,7 @@ def number(value: float | None) -> str:
     """Return a number with four digits that count; a dash for none.
 
     >>> number(None), number(86.0), number(0.49808), number(1169.78)
-    ('-', '86', '0.4981', '1170')
+    ('-', '86', '0.4981', '1,170')
     """
     if value is None:
         return "-"

@@ -1,5 +1,7 @@
 """How every figure looks and is written."""
 
+import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,5 +54,17 @@ def save(drawing: Figure, directory: Path, name: str) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
     paths = [directory / f"{name}.png", directory / f"{name}.svg"]
     drawing.savefig(paths[0], dpi=150, metadata={"Software": None})
-    drawing.savefig(paths[1], metadata={"Date": None, "Creator": None})
+    written = io.StringIO()
+    drawing.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+    paths[1].write_text(_numbered(written.getvalue(), name), encoding="utf-8")
     return paths
+
+
+def _numbered(svg: str, name: str) -> str:
+    """Return the SVG with its clip paths numbered: matplotlib names some of them by where they lie in memory.
+
+    The figure's name comes first, so that several figures fit into one page.
+    """
+    names = dict.fromkeys(re.findall(r'<clipPath id="(\w+)"', svg))
+    numbers = {each: f"{name}-clip{number}" for number, each in enumerate(names, 1)}
+    return re.sub(r'(?<=clipPath id=")\w+|(?<=url\(#)\w+', lambda found: numbers.get(found[0], found[0]), svg)

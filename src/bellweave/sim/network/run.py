@@ -6,7 +6,7 @@ rather than resumed: its directory is taken over if it holds the same run.
 What happens at the same moment happens in this order: faults begin and end; a slot ends and its blocks are distilled,
 the next one begins; everything else in the order in which it was set going. So a gateway whose key is due exactly when
 its block reaches the KME gets it if the block was on its way before the request was. Links, nodes and tunnels are taken
-in the order of their names, not of the file: scenarios that say the same have the same run id, and give the same bytes.
+in the order of the file: of two tunnels that want the same key at the same moment, the first one gets it.
 
 The KMEs have greeted each other when the run begins. After the last slot no tunnel asks any more; the run ends when
 the last block is with the KMEs and the last exchange is over.
