@@ -11,6 +11,7 @@ from bellweave.network.scheduling import Link
 from bellweave.plan import expected_block
 from bellweave.results.network_records import FaultChanged
 from bellweave.scenario.assemble import optical_link
+from bellweave.scenario.demand import demand_bits_per_s
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.timeline import State, Timeline
 from bellweave.sim.block import Distilled
@@ -52,7 +53,7 @@ class Network:
             journal,
             self._hand,
             self._presence,
-            (self._demand(), self.books.level_bits, Lazy(self._links, _yields(scenario))),
+            (demand_bits_per_s(scenario), self.books.level_bits, Lazy(self._links, _yields(scenario))),
         )
 
     def live(self, slots: int) -> Process[None]:
@@ -121,14 +122,6 @@ class Network:
                 self._tunnels[name].start()
 
     # ------------------------------------------------------------------------------------------------------------- key
-
-    def _demand(self) -> dict[str, float]:
-        demand = dict.fromkeys(self._links, 0.0)
-        for tunnel in self._scenario.tunnel.values():
-            link = self._link_of.get(frozenset((tunnel.client, tunnel.server)))
-            if link is not None:
-                demand[link] += tunnel.key_bits / tunnel.period_s
-        return demand
 
     def _presence(self, link: str) -> Presence | None:
         return self._nodes.presence(self._links[link])
