@@ -326,12 +326,19 @@ def test_a_kme_that_stops_answers_what_it_has_begun(tmp_path: Path) -> None:
 
 def test_on_postgresql_each_kme_has_a_database_which_goes_with_the_sandbox(tmp_path: Path, postgres: Postgres) -> None:
     url = postgres.new_database()
-    with sandbox(tmp_path / "net", "--store", url, "--prefill", "20") as net:
+    asked = url.replace("postgresql+psycopg:", "postgresql:")
+    with sandbox(tmp_path / "net", "--store", asked, "--prefill", "20") as net:
         found = drawn(net, 5)
         for key_id, bits in found.items():
             assert keys(net.ask("bob", "GET", f"{DEC}?key_ID={key_id}").json) == {key_id: bits}
         assert _databases(url) == 2
     assert _databases(url) == 0
+
+
+def test_on_sqlite_elsewhere_each_kme_has_a_file(tmp_path: Path) -> None:
+    with sandbox(tmp_path / "net", "--store", f"sqlite:///{tmp_path}/keys.db", "--prefill", "3") as net:
+        assert len(drawn(net, 3)) == 3
+    assert {path.name for path in tmp_path.glob("*.db")} == {"keys-kme-a.db", "keys-kme-b.db"}
 
 
 def _databases(url: str) -> int:
@@ -349,7 +356,10 @@ def _databases(url: str) -> int:
         (("--kme", "a", "--sae", "x@a", "--sae", "x@a"), "--sae: named more than once: x"),
         (("--kme", "a", "--sae", "x"), "expected NAME@..., got 'x'"),
         (("--kme", "a", "--sae", "@a"), "an application is given as SAE@KME"),
-        (("--kme", "a", "--sae", "x@a", "--store", "redis://u:secret@h"), "expected memory:, sqlite or postgresql"),
+        (
+            ("--kme", "a", "--sae", "x@a", "--store", "redis://u:secret@h"),
+            "expected memory:, sqlite, sqlite:///PATH or postgresql",
+        ),
     ],
 )
 def test_what_can_not_be_is_refused_and_nothing_is_left_behind(

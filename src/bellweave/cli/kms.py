@@ -129,7 +129,7 @@ def sandbox(
     kme: Annotated[list[str], typer.Option("--kme", metavar="NAME", help="A KME; give it once for each.")],
     sae: Annotated[list[str], typer.Option("--sae", metavar="SAE@KME", help="An application and its KME.")],
     store: Annotated[
-        str, typer.Option(help="memory:, sqlite (in DIR), or postgresql+psycopg://... (a database for each KME).")
+        str, typer.Option(help="memory:, sqlite (in DIR), sqlite:///PATH, or postgresql://... (a database each).")
     ] = "sqlite",
     prefill: Annotated[int, typer.Option(min=0, help="Test keys for each pair of applications, each way.")] = 1000,
 ) -> None:

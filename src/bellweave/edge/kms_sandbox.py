@@ -41,6 +41,10 @@ READY_S = 60.0
 STOP_S = 15.0
 POLL_S = 0.05
 
+_MEMORY = {"memory", "memory:", "memory://"}
+_SQLITE = {"sqlite", "sqlite:", "sqlite://", "sqlite:///"}
+_POSTGRESQL = ("postgresql+psycopg://", "postgresql://", "postgres://")
+
 Addresses = dict[str, tuple[str, int]]
 Say = Callable[[str], None]
 
@@ -53,7 +57,8 @@ class Sandbox:
         directory: Where files go; new or empty.
         kmes: Their names.
         saes: Name of each SAE to its KME.
-        store: ``memory:``, ``sqlite``, or the URL of a PostgreSQL server, ``postgresql+psycopg://...``.
+        store: ``memory:``, ``sqlite`` (in the folder), ``sqlite:///PATH`` (a file beside it for each KME: ``PATH`` with
+            the KME's name before its suffix), or the URL of a PostgreSQL server.
         keys: Keys of the default size for each pair of SAEs, each way.
     """
 
@@ -240,24 +245,33 @@ def _last_words(child: Child) -> str:
 @contextlib.asynccontextmanager
 async def _stores(sandbox: Sandbox) -> AsyncIterator[dict[str, str]]:
     """Give the URL of each KME's store; databases on a server are dropped in the end."""
-    if sandbox.store == "memory:":
+    store = sandbox.store
+    if store in _MEMORY:
         yield dict.fromkeys(sandbox.kmes, "memory:")
-    elif sandbox.store == "sqlite":
+    elif store in _SQLITE:
         yield dict.fromkeys(sandbox.kmes, "sqlite:///kme.db")
-    elif sandbox.store.startswith("postgresql+psycopg://"):
+    elif store.startswith("sqlite:///"):
+        yield {kme: _beside(store, kme) for kme in sandbox.kmes}
+    elif store.startswith(_POSTGRESQL):
+        url = "postgresql+psycopg://" + store.partition("://")[2]
         tag = secrets.token_hex(3)
         names = {kme: f"sandbox_{tag}_{kme}" for kme in sandbox.kmes}
-        await asyncio.to_thread(
-            _on_server, sandbox.store, [f"CREATE DATABASE {_quoted(name)}" for name in names.values()]
-        )
+        await asyncio.to_thread(_on_server, url, [f"CREATE DATABASE {_quoted(name)}" for name in names.values()])
         try:
-            yield {kme: _with_database(sandbox.store, name) for kme, name in names.items()}
+            yield {kme: _with_database(url, name) for kme, name in names.items()}
         finally:
             drops = [f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)" for name in names.values()]
-            await asyncio.to_thread(_on_server, sandbox.store, drops)
+            await asyncio.to_thread(_on_server, url, drops)
     else:
-        kind = sandbox.store.partition(":")[0]  # the rest may hold a password
-        raise ScenarioError(f"expected memory:, sqlite or postgresql+psycopg://..., got {kind}", path="--store")
+        kind = store.partition(":")[0]  # the rest may hold a password
+        raise ScenarioError(f"expected memory:, sqlite, sqlite:///PATH or postgresql://..., got {kind}", path="--store")
+
+
+def _beside(url: str, kme: str) -> str:
+    """Return a KME's own file: the one that was named, with the KME's name before its suffix."""
+    path = Path(url.removeprefix("sqlite:///")).absolute()
+    own = f"{path.stem}-{quote(kme, safe='')}{path.suffix}"
+    return f"sqlite:///{path.with_name(own)}"
 
 
 def _on_server(url: str, statements: list[str]) -> None:
