@@ -381,6 +381,22 @@ async def test_a_node_that_stops_answers_what_it_was_asked(tmp_path: Path, pki: 
         await stopping
 
 
+async def test_a_node_that_is_stopped_at_the_moment_of_a_tick_stops(tmp_path: Path, pki: Pki) -> None:
+    pair = Pair(tmp_path, pki)
+    await pair.start()
+    for name in PEER:
+        node = pair.nodes.pop(name)
+        await asyncio.sleep(0.1)  # the tick waits
+        stopping = asyncio.ensure_future(node.stop())
+        for _ in range(10_000):  # whenever the tick is cancelled, it has just been woken
+            node.wake()
+            await asyncio.sleep(0)
+            if stopping.done():
+                break
+        async with asyncio.timeout(20.0):
+            await stopping
+
+
 @pytest.mark.parametrize("endpoint", ["link", "etsi014", "etsi004", "skip", "device", "admin"])
 async def test_a_node_that_can_not_listen_says_so_and_leaves_nothing_open(
     tmp_path: Path, pki: Pki, endpoint: str

@@ -263,7 +263,8 @@ class KmeNode:
             self.reload()
             await self._attempt("tick", self.kme.tick(now_s()))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), TICK_S)
+                async with asyncio.timeout(TICK_S):  # `wait_for` of Python 3.11 loses a cancellation that meets its end
+                    await self._due.wait()
 
     async def _attempt(self, what: str, work: Work[None]) -> None:
         try:
