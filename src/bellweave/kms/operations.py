@@ -269,12 +269,11 @@ class Renew(Operation[None], frozen=True):
 class Witness(Operation[int], frozen=True):
     """Remember how many changes a peer's store has seen (never lowered); result: the highest number ever told.
 
-    And with ``own=True``: count one more of this store's own changes and return that count; ``peer`` is ignored.
+    A KME keeps the count of its own store's changes under its own name.
     """
 
     peer: str
     changes: int = 0
-    own: bool = False
 
 
 class Store(Protocol):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from bellweave.blocks import Origin
-from bellweave.params import NonNegative, NonNegativeInt, Params, Positive, PositiveInt
+from bellweave.params import NonNegativeInt, Params, Positive, PositiveInt
 
 Bits = Annotated[int, msgspec.Meta(ge=8, le=1 << 20, multiple_of=8)]
 """A key size: a multiple of 8 bits, because keys are cut at bytes."""
@@ -115,4 +115,3 @@ class Directory(Params, frozen=True, kw_only=True):
     pairs: tuple[Pair, ...] = ()
     relays: tuple[Relay, ...] = ()
     expansions: tuple[Expansion, ...] = ()
-    retry_s: NonNegative = 5.0

@@ -28,7 +28,6 @@ class MemoryStore:
         self._expiries: list[tuple[float, str, str]] = []
         self._leases: dict[str, float] = {}
         self._witnessed: dict[str, int] = {}
-        self._changes = 0
 
     def apply(self, operations: Sequence[ops.Operation[Any]]) -> list[Any]:
         """Run a batch and return each operation's result or its error."""
@@ -211,9 +210,6 @@ class MemoryStore:
         self._leases[op.server] = op.until_s
 
     def _witness(self, op: ops.Witness) -> int:
-        if op.own:
-            self._changes += 1
-            return self._changes
         self._witnessed[op.peer] = max(op.changes, self._witnessed.get(op.peer, 0))
         return self._witnessed[op.peer]
 

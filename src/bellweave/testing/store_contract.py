@@ -268,10 +268,6 @@ class KeepingContract:
         assert run(store, Witness(peer="kme-b", changes=5)) == 7
         assert run(store, Witness(peer="kme-c", changes=1)) == 1
 
-    def test_a_store_counts_its_own_changes(self, store: Store) -> None:
-        assert [run(store, Witness(peer="", own=True)) for _ in range(3)] == [1, 2, 3]
-        assert run(store, Witness(peer="kme-b")) == 0
-
     def test_a_batch_goes_on_after_an_operation_that_fails(self, store: Store) -> None:
         added, refused, confirmed, next_number = store.apply(
             [

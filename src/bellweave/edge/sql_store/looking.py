@@ -6,9 +6,6 @@ from bellweave.kms.ledger import ACCOUNTS
 from bellweave.kms.operations import Accounts, Level, Levels, Renew, Witness
 from bellweave.kms.records import Account, Buffer
 
-_OWN = ""
-"""The peer under whose name the store counts its own changes."""
-
 
 def levels(work: Transaction, operation: Levels) -> tuple[Level, ...]:
     """See :class:`~bellweave.kms.operations.Levels`."""
@@ -43,8 +40,5 @@ def renew(work: Transaction, operation: Renew) -> None:
 
 def witness(work: Transaction, operation: Witness) -> int:
     """See :class:`~bellweave.kms.operations.Witness`."""
-    peer = _OWN if operation.own else operation.peer
-    changes = 1 if operation.own else operation.changes
-    text = work.texts.count_own if operation.own else work.texts.witness
-    (highest,) = work.database.execute(text, (peer, changes)).fetchone()
+    (highest,) = work.database.execute(work.texts.witness, (operation.peer, operation.changes)).fetchone()
     return int(highest)

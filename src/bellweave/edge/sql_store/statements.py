@@ -157,16 +157,12 @@ class Statements:
         self.renew = self._text(renewed, "server", "until_s")
         told = insert(s.WITNESSES).values(peer=bindparam("peer"), changes=bindparam("changes"))
         highest = case((told.excluded.changes > c.changes, told.excluded.changes), else_=c.changes)
-        self.witness = self._counted(told, highest)
-        self.count_own = self._counted(told, c.changes + told.excluded.changes)
+        told = told.on_conflict_do_update(index_elements=["peer"], set_={"changes": highest})
+        self.witness = self._text(told.returning(c.changes), "peer", "changes")
         self.add_audit = self._insert(s.AUDIT, NEW_AUDIT)
         last = select(s.AUDIT.c.seq, s.AUDIT.c.mac).where(s.AUDIT.c.server == bindparam("server"))
         self.last_audit = self._text(_limited(last.order_by(s.AUDIT.c.seq.desc())), "server", "most")
         self.forget_meta = self._text(delete(s.META).where(s.META.c.name == bindparam("name")), "name")
-
-    def _counted(self, told: Any, changes: Any) -> str:
-        told = told.on_conflict_do_update(index_elements=["peer"], set_={"changes": changes})
-        return self._text(told.returning(s.WITNESSES.c.changes), "peer", "changes")
 
     def _insert(self, table: Table, columns: Sequence[str], returning: Column[Any] | None = None) -> str:
         """Return an INSERT of these columns."""
