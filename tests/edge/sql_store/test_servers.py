@@ -140,7 +140,7 @@ def test_changes_of_one_pool_at_several_servers_add_up(servers: tuple[SqlStore, 
     def batches(server: int) -> list[Sequence[Operation[Any]]]:
         own = [AddBlock(block=block(f"{server} {number}", 64)) for number in range(30)]
         both = [AddBlock(block=block(f"both {number}", 64)) for number in range(30)]
-        counts = [Witness(peer="", own=True) for _ in range(30)]
+        counts = [Witness(peer="kme-b", changes=2 * number + server) for number in range(30)]
         return [list(each) for each in zip(own, both, counts, strict=True)]
 
     results = at_once(*servers, batches=batches)
@@ -149,7 +149,11 @@ def test_changes_of_one_pool_at_several_servers_add_up(servers: tuple[SqlStore, 
     assert level(servers[1]) == (0, 0, 90 * 64)
     added = Counter(index for each in results for index, result in enumerate(each[1::3]) if result is True)
     assert added == Counter(range(30)), "each block that both got was new to one of them"
-    assert sorted(count for each in results for count in each[2::3]) == list(range(1, 61))
+    for server, each in enumerate(results):
+        counts = each[2::3]
+        assert counts == sorted(counts), "the highest count is never lowered"
+        assert all(count >= 2 * number + server for number, count in enumerate(counts))
+    assert run(servers[0], Witness(peer="kme-b")) == 59
 
 
 def test_numbers_of_portions_go_on_without_gaps_whoever_cuts(servers: tuple[SqlStore, SqlStore]) -> None:
