@@ -23,6 +23,8 @@ class Schedule(Params, frozen=True, kw_only=True):
         sources: Disjoint pairs of users that are served at once: sources, or wavelength channels of one.
         table: Links of each slot, for ``table``.
         frame_slots: Slots that ``optimum`` plans ahead.
+        speed: How many times faster than their photons slots go by: ``slot_s``, drift and faults are photon time, and
+            so long a piece of it passes in a second. Key servers and tunnels live in seconds.
     """
 
     scheduler: SchedulerName = "round-robin"
@@ -31,6 +33,7 @@ class Schedule(Params, frozen=True, kw_only=True):
     sources: PositiveInt = 1
     table: tuple[tuple[str, ...], ...] = ()
     frame_slots: PositiveInt = 60
+    speed: Positive = 1.0
 
 
 class Drift(Params, frozen=True, kw_only=True):

@@ -1,0 +1,120 @@
+"""What the source and the nodes say to each other over TLS: msgpack frames of :mod:`bellweave.edge.frames`.
+
+A node dials the source and says :class:`Joined`; the source sends :class:`Begun` when all nodes have. What the source
+sends of a slot goes to the two nodes of each link that it serves, and to each only what its own detectors saw.
+"""
+
+import msgspec
+
+from bellweave.dialogue import Message
+
+
+class Joined(Message, frozen=True):
+    """Node to source: it is up. ``node`` must be the name in its certificate. Also after a restart."""
+
+    node: str
+
+
+class Begun(Message, frozen=True):
+    """Source to node: the run has begun so long ago, wall clock; ``slot`` is the next one."""
+
+    elapsed_s: float
+    slot: int
+
+
+class Stock(Message, frozen=True):
+    """Node to source: key in stock on a link, for schedulers that look at it."""
+
+    link: str
+    level_bits: int
+
+
+class Quantum(Message, frozen=True):
+    """Source to node, at the end of a slot: what its detectors saw, and what is public about it.
+
+    Exactly one of the two ways of saying what was seen is there, by the scenario's ``run.level``.
+
+    Attributes:
+        link: Which.
+        number: Counts the link's blocks; names the random streams.
+        slot: Number of the slot.
+        start_s, block_s: When the block began and how long it was, photon time.
+        time_ps, channel, setting: A :class:`~bellweave.blocks.Detections`, as bytes of int64, uint8, uint8 (empty: no
+            settings), little endian.
+        round_id, basis, bit: A :class:`~bellweave.blocks.Rounds`, as bytes of int64, uint8, uint8.
+        duration_ps, channels: Of the detections.
+    """
+
+    link: str
+    number: int
+    slot: int
+    start_s: float
+    block_s: float
+    time_ps: bytes = b""
+    channel: bytes = b""
+    setting: bytes = b""
+    duration_ps: int = 0
+    channels: int = 0
+    round_id: bytes = b""
+    basis: bytes = b""
+    bit: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<Quantum {self.link} {self.number}>"
+
+
+class Ended(Message, frozen=True):
+    """Source to node: that was the last slot."""
+
+
+# --------------------------------------------------------------------------- between the agents of a tunnel's two ends
+
+
+class Bound(Message, frozen=True):
+    """Base of what agents say: it names the tunnel and both ends, beside the certificates that say so too."""
+
+    tunnel: str
+    client: str
+    server: str
+    key_id: str
+
+
+class Tell(Bound, frozen=True):
+    """Client to server: this key comes next."""
+
+
+class Loaded(Bound, frozen=True):
+    """Server to client: it is loaded."""
+
+
+class Unable(Bound, frozen=True):
+    """Server to client: it can't be had."""
+
+    reason: str
+
+
+class InUse(Bound, frozen=True):
+    """Client to server: a session with it is up."""
+
+
+class NotInUse(Bound, frozen=True):
+    """Client to server: no session came of it."""
+
+    reason: str
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A fault on command, or its end: supervisor to source or node.
+
+    Attributes:
+        kind: ``eavesdropper`` and ``cut`` (of ``target``, a link; to the source), ``down`` (a node; the supervisor
+            kills and later starts it), ``partition`` (``target``: the other KME), ``store`` (the KMS store can't be written),
+            ``charon`` (``target``: a gateway; killed), ``clock`` (step by ``value`` seconds).
+        on: Begins or ends.
+        value: Share of intercepted photons, or seconds.
+    """
+
+    kind: str
+    target: str
+    on: bool = True
+    value: float = 1.0
