@@ -108,8 +108,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         kind: ``eavesdropper`` and ``cut`` (of ``target``, a link; to the source), ``down`` (a node; the supervisor
-            kills and later starts it), ``partition`` (``target``: the other KME), ``store`` (the KMS store can't be written),
-            ``charon`` (``target``: a gateway; killed), ``clock`` (step by ``value`` seconds).
+            kills and later starts it), ``partition`` (``target``: the other KME), ``store`` (the KMS store can't be
+            written), ``charon`` (``target``: a gateway; killed), ``clock`` (step by ``value`` seconds).
         on: Begins or ends.
         value: Share of intercepted photons, or seconds.
     """
