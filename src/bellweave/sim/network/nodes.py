@@ -8,7 +8,7 @@ peer when a block that they share has come in, and purges what has expired at th
 nothing else to do.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -21,10 +21,10 @@ from bellweave.errors import DeliveryError, PeerRefused, PeerUnreachable
 from bellweave.kms.effects import Apply, Ask, Work
 from bellweave.kms.messages import Refused
 from bellweave.kms.operations import Purge
-from bellweave.kms.params import Directory, Kms, Pair
+from bellweave.kms.params import Directory, Kms
 from bellweave.kms.service import Kme
 from bellweave.kms.store import MemoryStore
-from bellweave.network.scheduling import Link
+from bellweave.scenario.directory import directories
 from bellweave.scenario.schema import Scenario
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class Nodes:
         self._env = env
         self.latency_s = scenario.data_network.latency_s
         kms, seed = scenario.kms, scenario.run.seed
-        self.by_name = {known.kme: Node(known, kms, seed) for known in _directories(scenario)}
+        self.by_name = {known.kme: Node(known, kms, seed) for known in directories(scenario)}
 
     def __getitem__(self, name: str) -> Node:
         return self.by_name[name]
@@ -165,26 +165,3 @@ class Nodes:
         if isinstance(answer, Refused):
             raise PeerRefused(answer.problem)
         return answer
-
-
-def _directories(scenario: Scenario) -> Iterator[Directory]:
-    """Yield what each node's KME knows: its neighbours by links, the SAEs of all tunnels, who may ask for whom."""
-    near: dict[str, list[Link]] = {name: [] for name in scenario.node}
-    for link in scenario.link.values():
-        for end in (link.alice, link.bob):
-            near[end].append((link.alice, link.bob))
-    pairs: dict[str, list[Pair]] = {name: [] for name in scenario.node}
-    saes: dict[str, str] = {}
-    for name, tunnel in scenario.tunnel.items():
-        client, server = sae_names(name)
-        saes |= {client: tunnel.client, server: tunnel.server}
-        for end in (tunnel.client, tunnel.server):
-            pairs[end].append(Pair(master=client, slave=server))
-    for kme, links in near.items():
-        peers = tuple(dict.fromkeys(b if a == kme else a for a, b in links))
-        yield Directory(kme=kme, peers=peers, links=tuple(links), saes=saes, pairs=tuple(pairs[kme]))
-
-
-def sae_names(tunnel: str) -> tuple[str, str]:
-    """Return the names of a tunnel's two SAEs: the client's, which draws the keys, and the server's."""
-    return f"{tunnel}.client", f"{tunnel}.server"

@@ -13,7 +13,6 @@ the last block is with the KMEs and the last exchange is over.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import simpy
@@ -22,28 +21,14 @@ from bellweave.errors import ScenarioError
 from bellweave.network.params import Schedule
 from bellweave.results.io import NetworkWriter
 from bellweave.results.network_records import Event
-from bellweave.results.records import Manifest, Shard
+from bellweave.results.records import Shard
+from bellweave.roles.run import NetworkRun, describe
 from bellweave.scenario.load import parse, to_toml
 from bellweave.scenario.schema import Scenario
 from bellweave.sim.network.journal import Journal
 from bellweave.sim.network.network import Network
-from bellweave.sim.run import describe
 
 Watch = Callable[[Event], None]
-
-
-@dataclass(frozen=True)
-class NetworkRun:
-    """A network run: what was run, and what happened, in order.
-
-    Attributes:
-        duration_s: Virtual time of all slots.
-    """
-
-    manifest: Manifest
-    scenario: Scenario
-    events: tuple[Event, ...]
-    duration_s: float
 
 
 def simulate_network(scenario: Scenario, out: Path | None = None, *, watch: Watch | None = None) -> NetworkRun:
