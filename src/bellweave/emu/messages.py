@@ -67,42 +67,6 @@ class Ended(Message, frozen=True):
     """Source to node: that was the last slot."""
 
 
-# --------------------------------------------------------------------------- between the agents of a tunnel's two ends
-
-
-class Bound(Message, frozen=True):
-    """Base of what agents say: it names the tunnel and both ends, beside the certificates that say so too."""
-
-    tunnel: str
-    client: str
-    server: str
-    key_id: str
-
-
-class Tell(Bound, frozen=True):
-    """Client to server: this key comes next."""
-
-
-class Loaded(Bound, frozen=True):
-    """Server to client: it is loaded."""
-
-
-class Unable(Bound, frozen=True):
-    """Server to client: it can't be had."""
-
-    reason: str
-
-
-class InUse(Bound, frozen=True):
-    """Client to server: a session with it is up."""
-
-
-class NotInUse(Bound, frozen=True):
-    """Client to server: no session came of it."""
-
-    reason: str
-
-
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A fault on command, or its end: supervisor to source or node.
 
