@@ -35,6 +35,11 @@ class Schedule(Params, frozen=True, kw_only=True):
     frame_slots: PositiveInt = 60
     speed: Positive = 1.0
 
+    @property
+    def wall_slot_s(self) -> float:
+        """Seconds that a slot takes on the clock of key servers and tunnels."""
+        return self.slot_s / self.speed
+
 
 class Drift(Params, frozen=True, kw_only=True):
     """Drift of the polarisation (or phase) at every node, and the feedback that corrects it.

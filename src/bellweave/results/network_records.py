@@ -23,7 +23,8 @@ class SlotBegan(Happening, frozen=True):
     Attributes:
         slot: Its number.
         links: The links that it serves; empty: idle.
-        lost_s: What reconfiguration and synchronisation take of it from links that the slot before did not serve.
+        lost_s: What reconfiguration and synchronisation take of it from links that the slot before did not serve,
+            photon time (``schedule.speed``).
     """
 
     slot: int

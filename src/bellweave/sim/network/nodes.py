@@ -24,14 +24,12 @@ from bellweave.kms.operations import Purge
 from bellweave.kms.params import Directory, Kms
 from bellweave.kms.service import Kme
 from bellweave.kms.store import MemoryStore
+from bellweave.roles.source import Presence
 from bellweave.scenario.directory import directories
 from bellweave.scenario.schema import Scenario
 
 T = TypeVar("T")
 Process = Generator[simpy.Event, Any, T]
-
-Presence = tuple[int, ...]
-"""How often each of some nodes has started: as long as it stays the same, none of them has failed."""
 
 PEER_S = 2.0
 """How long a KME waits for another one that is down."""

@@ -49,7 +49,7 @@ def simulate_network(scenario: Scenario, out: Path | None = None, *, watch: Watc
         raise ScenarioError("a network run needs a [schedule] table", path="schedule")
     slots = schedule.slots or scenario.run.blocks
     run = describe(scenario, Shard(blocks=slots), verb="simulate-network")
-    duration_s = slots * schedule.slot_s
+    duration_s = slots * schedule.wall_slot_s
     watches = () if watch is None else (watch,)
     if out is None:
         journal = Journal(*watches)
