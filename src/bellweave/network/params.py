@@ -90,6 +90,11 @@ class Fault(Params, frozen=True, kw_only=True):
             stands for every name.
         down: A node that fails: its detectors, KME and gateway.
         cut: A link whose quantum channel is cut.
+        partition: Two nodes whose KMEs can't reach each other. This and the next ones need an emulation.
+        store: A node whose KME's store can't be written.
+        charon: A gateway, ``TUNNEL.client`` or ``TUNNEL.server``, whose IKE daemon is killed; it is started again.
+        clock: A node whose clock is wrong, by ``clock_step_s``.
+        clock_step_s: By how much, seconds.
     """
 
     at_s: NonNegative
@@ -97,3 +102,8 @@ class Fault(Params, frozen=True, kw_only=True):
     set: dict[str, object] = {}
     down: str | None = None
     cut: str | None = None
+    partition: tuple[str, str] | None = None
+    store: str | None = None
+    charon: str | None = None
+    clock: str | None = None
+    clock_step_s: float = 0.0

@@ -145,3 +145,10 @@ def test_the_last_events_are_the_books_of_both_ends_of_every_link() -> None:
 
     assert run.events[-6:] == tuple(books)
     assert [(book.link, book.kme) for book in books[:2]] == [("user1-user2", "user1"), ("user1-user2", "user2")]
+
+
+def test_a_fault_that_only_an_emulation_can_have_is_refused() -> None:
+    scenario = small(3, 4, fault={"locked": {"at_s": 5.0, "store": "user1"}})
+
+    with pytest.raises(ScenarioError, match=r"fault\.locked\.store.*bellweave emulate"):
+        simulate_network(scenario)

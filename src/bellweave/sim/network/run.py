@@ -25,6 +25,7 @@ from bellweave.results.records import Shard
 from bellweave.roles.run import NetworkRun, describe
 from bellweave.scenario.load import parse, to_toml
 from bellweave.scenario.schema import Scenario
+from bellweave.scenario.timeline import emulated_only
 from bellweave.sim.network.journal import Journal
 from bellweave.sim.network.network import Network
 
@@ -47,6 +48,10 @@ def simulate_network(scenario: Scenario, out: Path | None = None, *, watch: Watc
     schedule = scenario.schedule
     if schedule is None:
         raise ScenarioError("a network run needs a [schedule] table", path="schedule")
+    for name, fault in scenario.fault.items():
+        only = emulated_only(fault)
+        if only is not None:
+            raise ScenarioError("only an emulation can do that: bellweave emulate", path=f"fault.{name}.{only}")
     slots = schedule.slots or scenario.run.blocks
     run = describe(scenario, Shard(blocks=slots), verb="simulate-network")
     duration_s = slots * schedule.wall_slot_s
