@@ -79,10 +79,12 @@ class IpsecChannel:
         self._starter = ViciClient(gateway.vici)  # waits for seconds if the other end does not answer
         self._used: dict[Spis, str] = {}  # session to its key
         self._keys: dict[str, bytearray] = {}  # only with psk: to go back to the key in use
-        self._before: dict[str, frozenset[Spis]] = {}  # those there when a key was loaded
+        # at the server: sessions that were there when a key was loaded
+        self._before: dict[str, frozenset[Spis]] = {}
         self._turn = asyncio.Lock()
+        self._abandoned: set[str] = set()
 
-    # ----------------------------------------------------------------------------------------------------------- Channel
+    # ---------------------------------------------------------------------------------------------------------- Channel
     async def start(self) -> None:
         """Make the tunnel known to the gateway; sessions and keys of it that are there from before us are removed."""
         await self._purge()
@@ -110,8 +112,13 @@ class IpsecChannel:
 
     async def switch(self, key_id: str) -> None:
         """Start a session with a key, verify it, end all others."""
-        async with self._turn:  # a switch that was cancelled goes on until it is cleaned up
-            await asyncio.shield(self._switch(key_id))
+        switching = asyncio.ensure_future(self._switch(key_id))
+        try:
+            await asyncio.shield(switching)
+        except asyncio.CancelledError:  # it goes on to its end, but to no other one than failure
+            self._abandoned.add(key_id)
+            switching.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
 
     async def verify(self, key_id: str) -> None:
         """Return if the newest session uses this key, as the gateway itself says."""
@@ -126,17 +133,8 @@ class IpsecChannel:
 
     async def destroy(self, key_id: str) -> None:
         """Unload a key; at the client also end a session that came up with it unnoticed."""
-        await self._unload(key_id)
-        wiped = self._keys.pop(key_id, bytearray())
-        wiped[:] = bytes(len(wiped))
-        self._before.pop(key_id, None)
-        sessions = await self._sessions()
-        if self._client:
-            await self._end_all([each for each in sessions if self._used.get(each.spis, key_id) == key_id])
-        newest = self._newest(sessions)
-        if not self._client and newest is not None and newest != key_id:
-            await self._demand(newest)  # sessions may be renewed with it again
-        self._forget(sessions)
+        async with self._turn:
+            await self._destroy(key_id)
 
     async def take_down(self) -> None:
         """End all sessions."""
@@ -170,19 +168,35 @@ class IpsecChannel:
         self._starter.close()
 
     # ---------------------------------------------------------------------------------------------------- switching
+    async def _destroy(self, key_id: str) -> None:
+        await self._unload(key_id)
+        self._abandoned.discard(key_id)
+        wiped = self._keys.pop(key_id, bytearray())
+        wiped[:] = bytes(len(wiped))
+        self._before.pop(key_id, None)
+        sessions = await self._sessions()
+        if self._client:
+            await self._end_all([each for each in sessions if self._used.get(each.spis, key_id) == key_id])
+        newest = self._newest(sessions)
+        if not self._client and newest is not None and newest != key_id:
+            await self._demand(newest)  # sessions may be renewed with it again
+        self._forget(sessions)
+
     async def _switch(self, key_id: str) -> None:
-        before = await self._sessions()
-        known = {each.spis for each in before}
-        await self._demand(key_id)
-        try:
-            await self._initiate()
-            new = await self._come_up(key_id, known)
-        except ChannelError:
-            await self._clean_up(known)
-            raise
-        self._used.update((each.spis, key_id) for each in new)
-        await self._end_all(before)
-        self._forget(await self._sessions())
+        async with self._turn:
+            before = await self._sessions()
+            known = {each.spis for each in before}
+            await self._demand(key_id)
+            try:
+                await self._initiate()
+                new = await self._come_up(key_id, known)
+                self._check_wanted(key_id)
+            except ChannelError:
+                await self._clean_up(known)
+                raise
+            self._used.update((each.spis, key_id) for each in new)
+            await self._end_all(before)
+            self._forget(await self._sessions())
 
     async def _come_up(self, key_id: str, known: set[Spis]) -> list[Session]:
         """Return the sessions that an attempt has brought, verified."""
@@ -192,6 +206,11 @@ class IpsecChannel:
         if self._gateway.mode == "ppk" and not all(each.ppk for each in new):
             raise ChannelError(f"{self._name}: the gateway started a session without the key; it is ended")
         return new
+
+    def _check_wanted(self, key_id: str) -> None:
+        if key_id in self._abandoned:
+            self._abandoned.discard(key_id)
+            raise ChannelError(f"{self._name}: nobody waits any more for the session with key {key_id}")
 
     async def _initiate(self) -> None:
         wanted = {

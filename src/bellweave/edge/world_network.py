@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
 from bellweave.edge.charon import Charon
 from bellweave.edge.fabric import End, Fabric, Side, build
 from bellweave.edge.gateway import Certified, Gateway, Shared
@@ -73,13 +76,14 @@ class WorldNetwork:
     def gateway(
         self, tunnel: str, side: Side, auth: Shared | Certified, mode: Literal["ppk", "psk"] = "ppk"
     ) -> Gateway:
-        """Return what an agent must know of the gateway at one end of a tunnel; its identity is the SAE's name."""
+        """Return what an agent must know of the gateway at one end of a tunnel; its IKE identity is the SAE's name."""
         other: Side = "server" if side == "client" else "client"
         here, there = self.fabric.places[tunnel, side], self.fabric.places[tunnel, other]
         charon = self.charons[here.gateway]
         return Gateway(
             tunnel=tunnel, side=side, vici=str(charon.vici), log=str(charon.log), mode=mode, auth=auth,
-            local=here.outer, remote=there.outer, local_id=_sae(tunnel, side), remote_id=_sae(tunnel, other),
+            local=here.outer, remote=there.outer, local_id=_identity(tunnel, side, auth),
+            remote_id=_identity(tunnel, other, auth),
             local_ts=(here.selector,), remote_ts=(there.selector,), encap=not self._kernel_esp,
         )  # fmt: skip
 
@@ -98,3 +102,12 @@ def _name(fabric: Fabric, namespace: str) -> str:
 
 def _sae(tunnel: str, side: Side) -> str:
     return sae_names(tunnel)[side == "server"]
+
+
+def _identity(tunnel: str, side: Side, auth: Shared | Certified) -> str:
+    """Return an IKE identity: the SAE's name, or the subject of its certificate."""
+    name = _sae(tunnel, side)
+    if isinstance(auth, Shared):
+        return name
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    return f"asn1dn:#{subject.public_bytes().hex()}"

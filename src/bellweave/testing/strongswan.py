@@ -1,13 +1,16 @@
 """Real strongSwan for tests: what it needs of the system, and a network of gateways in a world of its own."""
 
-from collections.abc import AsyncIterator, Mapping
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
+from bellweave.edge import world_capture
 from bellweave.edge.charon import DAEMON, LIBIPSEC
-from bellweave.edge.fabric import End, Layout, planned
+from bellweave.edge.fabric import FABRIC, End, Layout, planned
 from bellweave.edge.gateway import Certified, Gateway, Shared
 from bellweave.edge.ipsec_channel import IpsecChannel
 from bellweave.edge.world_network import WorldNetwork
@@ -20,7 +23,6 @@ PACKAGES = {
     "unshare": "util-linux",
     "ip": "iproute2",
     "ping": "iputils-ping",
-    "tcpdump": "tcpdump",
     DAEMON: "charon-systemd",
     "libstrongswan-vici.so": "strongswan-swanctl",
     "libstrongswan-openssl.so": "libstrongswan-standard-plugins",
@@ -68,6 +70,17 @@ class Lab:
         command = ["ping", "-q", "-c", str(count), "-i", "0.02", "-W", "1", "-I", here.inner, there.inner]
         said = await self.network.world.run(command, namespace=here.host, check=False)
         return int(said.partition(" transmitted, ")[2].partition(" ")[0] or 0)
+
+
+@asynccontextmanager
+async def captured(network: WorldNetwork, folder: Path, marker: bytes) -> AsyncIterator[Callable[[], dict[str, Any]]]:
+    """Count what passes between gateways; gives a function that returns the counts so far, kind by kind."""
+    out = folder / "captured.json"
+    argv = [sys.executable, "-I", "-S", world_capture.__file__, str(out), marker.hex()]
+    spawned = await network.world.spawn(FABRIC, argv, log=folder / "capture.log")
+    await network.world.run(["sh", "-c", f"while [ ! -e '{out}' ]; do sleep 0.02; done"], timeout_s=10.0)
+    yield lambda: cast("dict[str, Any]", json.loads(out.read_text()))
+    await network.world.kill(spawned, 9)
 
 
 @asynccontextmanager
