@@ -13,7 +13,8 @@ site; inside a rack traffic is in clear, between racks nothing is::
 Rules:
 
 1. A guard: where no tunnel is up there is an *unreachable* route to what tunnels join, and no default route. The routes
-   of strongSwan are looked up before it (table 220), so a tunnel that is up is used and nothing else ever is.
+   of strongSwan are looked up before it (table 220), so a tunnel that is up is used and nothing else ever is. What
+   tunnels join can't send to gateways' outer addresses either, and there is no IPv6.
 2. Namespaces are numbered; names of nodes and tunnels are anybody's choice and stay outside.
 """
 
@@ -32,9 +33,21 @@ FABRIC = "fabric"
 """Namespace of the bridge that joins all gateways; captures are made here, on ``br0``."""
 
 BRIDGE = "br0"
+OUTER = "10.9.0.0/16"
 OUTER_BITS = 16
+INNER = "10.10.0.0/16"
 MOST_NODES = 200
 MOST_ENDS = 250
+
+SETTINGS = """
+forward=$1; shift
+for each in "$@"; do
+  ip netns exec "$each" sh -c "
+    echo $forward > /proc/sys/net/ipv4/ip_forward
+    [ ! -e /proc/sys/net/ipv6 ] || echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6" || exit
+done
+"""
+"""What the kernel is told in each namespace, before links are up."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +151,8 @@ async def build(fabric: Fabric, world: World) -> None:
             for number, (name, place) in enumerate(hosts.items())
         ),
     )
+    forward = "1" if fabric.layout == "rack" else "0"
+    await world.run(["sh", "-c", SETTINGS, "sh", forward, *fabric.gateways, *hosts])
     await world.ip(
         FABRIC,
         f"link add name {BRIDGE} type bridge forward_delay 0",
@@ -148,7 +163,6 @@ async def build(fabric: Fabric, world: World) -> None:
         lines = _gateway_lines(fabric, name)
         if fabric.layout == "rack":
             lines += [f"link set r{n} master rack0 up" for n, each in enumerate(hosts.values()) if each.gateway == name]
-            await world.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"], namespace=name)
         await world.ip(name, *lines)
     for name, place in hosts.items():
         await world.ip(name, *_host_lines(place))
@@ -163,6 +177,11 @@ def _gateway_lines(fabric: Fabric, name: str) -> list[str]:
     else:
         lines += ["link add name rack0 type bridge forward_delay 0", "link set rack0 up"]
         lines += [f"addr add {_router(place)}/24 dev rack0" for place in own]
+    lines.append(
+        f"rule add from {INNER} to {OUTER} unreachable"
+        if fabric.layout == "bridge"
+        else f"rule add iif rack0 to {OUTER} unreachable"
+    )
     return lines + [f"route add unreachable {network}" for network in guarded(fabric, name)]
 
 
@@ -183,7 +202,7 @@ def _router(place: Place) -> str:
 def guarded(fabric: Fabric, gateway: str) -> list[str]:
     """Return the networks that a gateway must not send to in clear, in order."""
     if fabric.layout == "bridge":
-        return ["10.10.0.0/16"]
+        return [INNER]
     own = {_site(place) for place in fabric.places.values() if place.gateway == gateway}
     return sorted({_site(place) for place in fabric.places.values()} - own)
 

@@ -10,6 +10,7 @@ from cryptography.x509.oid import NameOID
 
 from bellweave.edge.charon import Charon
 from bellweave.edge.fabric import End, Fabric, Side, build
+from bellweave.edge.fabric_delay import Applied, apply
 from bellweave.edge.gateway import Certified, Gateway, Shared
 from bellweave.edge.world import World
 from bellweave.scenario.directory import sae_names
@@ -25,16 +26,32 @@ class WorldNetwork:
         fabric: The network.
         folder: For the daemons' files, a folder for each; must not lie under ``/run``.
         kernel_esp: Whether the kernel has ESP (:mod:`bellweave.edge.doctor`).
+        latency_s: One way between gateways; what came of it is in ``applied``.
+        bits_per_s: Of each gateway's line; None: any.
         world: Where to build it; None: one of its own.
 
     Attributes:
         charons: Namespace of each gateway to its daemon.
+        applied: Delay and bandwidth as measured; None before the start.
     """
 
-    def __init__(self, fabric: Fabric, folder: Path, *, kernel_esp: bool = False, world: World | None = None) -> None:
+    def __init__(
+        self,
+        fabric: Fabric,
+        folder: Path,
+        *,
+        kernel_esp: bool = False,
+        latency_s: float = 0.0,
+        bits_per_s: float | None = None,
+        world: World | None = None,
+    ) -> None:
         self.fabric = fabric
         self.world = world or World()
+        self.applied: Applied | None = None
         self._kernel_esp = kernel_esp
+        self._folder = folder
+        self._latency_s = latency_s
+        self._bits_per_s = bits_per_s
         self.charons: Mapping[str, Charon] = {
             namespace: Charon(
                 self.world, namespace, folder / namespace, name=_name(fabric, namespace), kernel_esp=kernel_esp,
@@ -56,11 +73,12 @@ class WorldNetwork:
         Raises:
             WorldError: Something of it can't be; nothing is left then.
         """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self.world.start()
         try:
             await build(self.fabric, self.world)
             limit = asyncio.Semaphore(STARTS_AT_ONCE)
-            await asyncio.gather(*(_started(charon, limit) for charon in self.charons.values()))
+            await asyncio.gather(self._delay(), *(_started(charon, limit) for charon in self.charons.values()))
         except BaseException:
             await self.close()
             raise
@@ -68,6 +86,10 @@ class WorldNetwork:
     async def close(self) -> None:
         """End everything."""
         await self.world.close()
+
+    async def _delay(self) -> None:
+        log = self._folder / "delay.log"
+        self.applied = await apply(self.fabric, self.world, self._latency_s, self._bits_per_s, log=log)
 
     def charon(self, tunnel: str, side: Side) -> Charon:
         """Return the daemon at one end of a tunnel."""

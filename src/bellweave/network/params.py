@@ -61,10 +61,12 @@ class DataNetwork(Params, frozen=True, kw_only=True):
     Attributes:
         latency_s: One way, from node to node: post-processing, KMEs, gateways.
         local_latency_s: One way, between a gateway and the KME of its own node.
+        bandwidth_bits_per_s: Of each gateway's line, when it is emulated; None: as much as the machine can.
     """
 
     latency_s: NonNegative = 0.000_5
     local_latency_s: NonNegative = 0.000_1
+    bandwidth_bits_per_s: Positive | None = None
 
 
 class Monitor(Params, frozen=True, kw_only=True):
