@@ -18,16 +18,14 @@ from pathlib import Path
 from bellweave.edge.vici_client import ViciClient, ViciError
 from bellweave.edge.world import Spawned, World
 from bellweave.edge.world_errors import WorldError
+from bellweave.edge.world_places import DAEMON_PATHS, LIBIPSEC
 
-DAEMON = "charon-systemd"
-DAEMON_PATHS = ("/usr/sbin/charon-systemd", "/usr/local/sbin/charon-systemd", "/usr/libexec/ipsec/charon-systemd")
 START_S = 10.0
 STOP_S = 3.0
 POLL_S = 0.01
 WATCH_S = 2.0
 """How often a daemon is asked whether it is well."""
 
-LIBIPSEC = "kernel-libipsec"
 PLUGINS = (
     "random nonce openssl x509 pubkey pem pkcs8 constraints aes sha1 sha2 hmac kdf gcm drbg {esp}kernel-netlink "
     "socket-default vici"

@@ -23,17 +23,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from bellweave.edge.world_errors import NO_UNSHARE, WorldError, cure
+from bellweave.edge.world_places import SBIN_PATH, UNSHARE
 
 INIT = Path(__file__).with_name("world_init.py")
-SBIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 START_S = 15.0
 STOP_S = 10.0
 RUN_S = 60.0
 """Longest that a command in a world may take."""
-
-UNSHARE = (
-    "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
-)  # fmt: skip
 
 _LINE_BYTES = 1 << 24
 

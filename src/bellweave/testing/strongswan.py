@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from bellweave.edge import world_capture
-from bellweave.edge.charon import DAEMON, LIBIPSEC
 from bellweave.edge.fabric import FABRIC, End, Layout, planned
 from bellweave.edge.gateway import Certified, Gateway, Shared
 from bellweave.edge.ipsec_channel import IpsecChannel
 from bellweave.edge.world_network import WorldNetwork
+from bellweave.edge.world_places import DAEMON, LIBIPSEC, PLUGIN_FOLDERS
 from bellweave.testing.system import program
 
-PLUGINS = ("/usr/lib/ipsec/plugins", "/usr/lib/strongswan/plugins", "/usr/lib64/strongswan/plugins")
 SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
 PACKAGES = {
@@ -34,7 +33,7 @@ PACKAGES = {
 def require_strongswan() -> None:
     """Return if tunnels can run here; install what is missing as root, else skip the test (in CI: fail it)."""
     for name, package in PACKAGES.items():
-        program(name, package, PLUGINS if name.endswith(".so") else SBIN)
+        program(name, package, PLUGIN_FOLDERS if name.endswith(".so") else SBIN)
 
 
 @dataclass
