@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from bellweave.cli import demo, design, distil, kms, plan, report, reproduce, results, scenario, simulate
+from bellweave.cli import demo, design, distil, doctor, kms, plan, report, reproduce, results, scenario, simulate
 from bellweave.errors import (
     BellweaveError,
     BlockRejected,
@@ -44,6 +44,7 @@ app.command()(simulate.simulate)
 app.command()(reproduce.reproduce)
 app.command()(distil.distil)
 app.command()(demo.demo)
+app.command()(doctor.doctor)
 app.command()(report.report)
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(results.app, name="results")
