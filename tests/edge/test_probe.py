@@ -16,6 +16,7 @@ from bellweave.edge.probe import (
     datagram,
     echo_of,
     read_echo,
+    together,
 )
 
 STREAM = b"abcd"
@@ -154,3 +155,17 @@ def test_over_a_run_every_probe_is_received_lost_or_on_its_way(steps: list[tuple
 def test_a_plan_has_limits(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"bytes|> 0"):
         ProbePlan(**values)  # type: ignore[arg-type]
+
+
+def test_two_intervals_add_up() -> None:
+    one = Counted(sent=20, received=19, lost=1, longest_gap_s=0.1, rtt_s=0.002, bits_per_s=800.0, elapsed_s=1.0)
+    other = Counted(sent=10, received=1, lost=5, longest_gap_s=2.5, rtt_s=0.042, bits_per_s=200.0, elapsed_s=2.0)
+    none = Counted(sent=3, received=0, lost=3, longest_gap_s=5.0, rtt_s=None, bits_per_s=0.0, elapsed_s=1.0)
+
+    both = together(one, other)
+
+    assert (both.sent, both.received, both.lost, both.longest_gap_s, both.elapsed_s) == (30, 20, 6, 2.5, 3.0)
+    assert both.rtt_s == pytest.approx(0.004)
+    assert both.bits_per_s == pytest.approx(400.0)
+    assert together(none, none).rtt_s is None
+    assert together(one, none).rtt_s == pytest.approx(0.002)

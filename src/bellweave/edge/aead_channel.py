@@ -21,6 +21,7 @@ from contextlib import suppress
 
 from bellweave.edge.channel import ChannelError
 from bellweave.edge.probe import BURST, MOST_BYTES, PROBE, ProbeCounter, ProbePlan, datagram, echo_of, read_echo
+from bellweave.edge.probe_feed import probed
 from bellweave.results.network_records import Probed
 from bellweave.tunnel.aead import Dropped, Ends, Opener, Sealer, Side, epoch_of
 
@@ -151,16 +152,7 @@ class AeadChannel:
         counted = self._counter.take(asyncio.get_running_loop().time())
         if counted is None:
             return None
-        return Probed(
-            at_s=0.0,
-            tunnel=self._ends.tunnel,
-            sent=counted.sent,
-            received=counted.received,
-            lost=counted.lost,
-            longest_gap_s=counted.longest_gap_s,
-            rtt_s=counted.rtt_s,
-            bits_per_s=counted.bits_per_s,
-        )
+        return probed(self._ends.tunnel, counted)
 
     async def close(self) -> None:
         """Stop listening and forget all keys."""

@@ -10,7 +10,8 @@ Rules:
 4. A gap is the time from one echo to the next, however many intervals it spans, or up to now if none has come yet.
 5. Bursts measure throughput: their echoes count in ``bits_per_s`` and nowhere else.
 
-No clock and no socket here, and nothing but the standard library: :mod:`bellweave.edge.probe_world` runs it alone.
+Intervals add up with :func:`together`. No clock and no socket here, and nothing but the standard library:
+:mod:`bellweave.edge.probe_world` runs it alone.
 """
 
 from dataclasses import dataclass, field
@@ -57,7 +58,11 @@ class ProbePlan:
 
 @dataclass(frozen=True)
 class Counted:
-    """What a stream met in an interval; see :class:`bellweave.results.network_records.Probed`."""
+    """What a stream met in an interval; see :class:`bellweave.results.network_records.Probed`.
+
+    Attributes:
+        elapsed_s: Length of the interval.
+    """
 
     sent: int
     received: int
@@ -65,6 +70,7 @@ class Counted:
     longest_gap_s: float
     rtt_s: float | None
     bits_per_s: float
+    elapsed_s: float
 
 
 def datagram(kind: bytes, stream: bytes, number: int, length_bytes: int) -> bytes:
@@ -99,6 +105,23 @@ def read_echo(data: bytes, stream: bytes) -> tuple[bytes, int] | None:
     if not kinds or data[place + 1 : head] != stream:
         return None
     return kinds[0], int.from_bytes(data[head : head + _NUMBER_BYTES], "big")
+
+
+def together(one: Counted, other: Counted) -> Counted:
+    """Return what a stream met in two intervals, one after the other; the round trip is the mean of their medians."""
+    rtts = [(each.rtt_s, each.received) for each in (one, other) if each.rtt_s is not None]
+    echoes = sum(weight for _, weight in rtts)
+    elapsed_s = one.elapsed_s + other.elapsed_s
+    payload_bits = one.bits_per_s * one.elapsed_s + other.bits_per_s * other.elapsed_s
+    return Counted(
+        sent=one.sent + other.sent,
+        received=one.received + other.received,
+        lost=one.lost + other.lost,
+        longest_gap_s=max(one.longest_gap_s, other.longest_gap_s),
+        rtt_s=sum(rtt_s * weight for rtt_s, weight in rtts) / echoes if echoes else None,
+        bits_per_s=payload_bits / elapsed_s if elapsed_s > 0.0 else 0.0,
+        elapsed_s=elapsed_s,
+    )
 
 
 @dataclass
@@ -167,6 +190,7 @@ class ProbeCounter:
             longest_gap_s=max(done.gap_s, now_s - self._last_echo_s),
             rtt_s=median(done.rtts_s) if done.rtts_s else None,
             bits_per_s=8.0 * done.payload_bytes / elapsed_s if elapsed_s > 0.0 else 0.0,
+            elapsed_s=elapsed_s,
         )
 
     def _expire(self, now_s: float) -> None:
