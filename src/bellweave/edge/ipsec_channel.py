@@ -189,7 +189,7 @@ class IpsecChannel:
             await self._demand(key_id)
             try:
                 await self._initiate()
-                new = await self._come_up(key_id, known)
+                new = await self._come_up(known)
                 self._check_wanted(key_id)
             except ChannelError:
                 await self._clean_up(known)
@@ -198,11 +198,11 @@ class IpsecChannel:
             await self._end_all(before)
             self._forget(await self._sessions())
 
-    async def _come_up(self, key_id: str, known: set[Spis]) -> list[Session]:
+    async def _come_up(self, known: set[Spis]) -> list[Session]:
         """Return the sessions that an attempt has brought, verified."""
         new = [each for each in await self._sessions() if each.spis not in known and each.up]
         if not new:
-            raise ChannelError(f"{self._name}: the session with key {key_id} was gone at once")
+            raise ChannelError(f"{self._name}: no new session came up; has the gateway reuse_ikesa = no?")
         if self._gateway.mode == "ppk" and not all(each.ppk for each in new):
             raise ChannelError(f"{self._name}: the gateway started a session without the key; it is ended")
         return new

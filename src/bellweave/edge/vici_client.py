@@ -48,6 +48,7 @@ class ViciClient:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._closed = False
         self._session: Any = None
         self._socket: socket.socket | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vici")
@@ -72,10 +73,13 @@ class ViciClient:
 
     def close(self) -> None:
         """Let the connection go; a call under way fails."""
+        self._closed = True
         self._drop()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _off_loop(self, work: Callable[[Any], Any], timeout_s: float) -> Any:
+        if self._closed:
+            raise ViciError("the connection was closed", refused=False)
         loop = asyncio.get_running_loop()
         # a call that nobody waits for any more still goes to its end: the next one starts after it
         return await asyncio.shield(loop.run_in_executor(self._thread, self._once, work, timeout_s))
@@ -95,7 +99,7 @@ class ViciClient:
             raise ViciError(f"no answer within {timeout_s:g} s", refused=False) from None
         except (OSError, ValueError, EventUnknownException, SessionException) as error:
             self._drop()
-            if not fresh:  # the daemon was restarted since the last call
+            if not fresh and not self._closed:  # the daemon was restarted since the last call
                 return self._once(work, timeout_s)
             raise ViciError(_why(error), refused=False) from None
 
