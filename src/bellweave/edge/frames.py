@@ -13,6 +13,8 @@ through :mod:`bellweave.edge.dialogue_tcp`.
 """
 
 import asyncio
+import contextlib
+import socket
 
 from bellweave.dialogue import Abort, Codec, Damaged, Message, encode
 from bellweave.errors import PeerAborted, ProtocolError
@@ -21,6 +23,9 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 """Longest frame unless the caller says otherwise."""
 
 _HEAD_BYTES = 4
+
+_SILENT_S = 5
+"""Silence after which TCP asks whether the peer is there, and between its next questions."""
 
 
 class LineCut(ConnectionError):
@@ -93,3 +98,15 @@ async def receive(
     if isinstance(message, Abort):
         raise PeerAborted(message.reason, message.rejection)
     return message
+
+
+def keep_alive(writer: asyncio.StreamWriter) -> None:
+    """Let the system notice a peer that is gone without a word, such as a machine that lost its power."""
+    line = writer.get_extra_info("socket")
+    if line is None:
+        return
+    with contextlib.suppress(OSError):
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (("TCP_KEEPIDLE", _SILENT_S), ("TCP_KEEPINTVL", _SILENT_S), ("TCP_KEEPCNT", 3)):
+            if hasattr(socket, option):
+                line.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

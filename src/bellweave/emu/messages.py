@@ -67,6 +67,47 @@ class Ended(Message, frozen=True):
     """Source to node: that was the last slot."""
 
 
+# ------------------------------------------------------------------------------------- between the nodes of a link
+
+
+class Proposed(Message, frozen=True):
+    """One node to the other: let us distil these blocks as one.
+
+    Attributes:
+        link: Whose.
+        blocks: Their numbers.
+        singles: How many detections the sender has of them; None where there are only rounds.
+    """
+
+    link: str
+    blocks: tuple[int, ...]
+    singles: int | None
+
+
+class Agreed(Message, frozen=True):
+    """The answer: the sender has them all; the conversation follows on the same line."""
+
+    singles: int | None
+
+
+class Lacking(Message, frozen=True):
+    """The answer: the sender does not have these, and never will. The other end gives them up."""
+
+    blocks: tuple[int, ...]
+
+
+class Concluded(Message, frozen=True):
+    """Bob to Alice, when a conversation has ended: what she can't know.
+
+    Attributes:
+        sacrificed: How many of his detections calibration disclosed.
+        ingested_bits: How much key his KME took.
+    """
+
+    sacrificed: int
+    ingested_bits: int
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A fault on command, or its end: supervisor to source or node.
 

@@ -185,6 +185,21 @@ class Probed(Happening, frozen=True):
     bits_per_s: float
 
 
+class BlockLost(Happening, frozen=True):
+    """A node gave up photons that it held, for the link's other end lacks them, or the two could not distil.
+
+    Attributes:
+        node: Whose.
+        blocks: Numbers of the link's blocks.
+        reason: For people.
+    """
+
+    link: str
+    node: str
+    blocks: tuple[int, ...]
+    reason: str
+
+
 Event = (
     SlotBegan
     | BlockDistilled
@@ -199,4 +214,5 @@ Event = (
     | ProcessChanged
     | Refreshed
     | Probed
+    | BlockLost
 )

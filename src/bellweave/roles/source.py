@@ -217,7 +217,7 @@ class Sources:
         return msgspec.structs.replace(state.scenario, node=nodes)
 
 
-Sampled = tuple[Detections, Detections] | tuple[Rounds, Rounds]
+Sampled = tuple[Detections | Rounds, Detections | Rounds]
 """What each node of a link has of a block, Alice first: detections, or rounds at the level ``coincidences``."""
 
 

@@ -16,6 +16,7 @@ from bellweave.errors import ScenarioError
 from bellweave.results.io import read_events, read_manifest
 from bellweave.results.network_records import (
     BlockDistilled,
+    BlockLost,
     Delivered,
     Event,
     LedgerClosed,
@@ -78,7 +79,12 @@ def test_events_of_every_kind_come_in_the_order_of_time_and_are_read_as_they_wer
     seen: list[Event] = []
     run = simulate_network(EVENTFUL, tmp_path / "run", watch=seen.append)
 
-    assert {type(event) for event in run.events} == set(get_args(Event)) - {ProcessChanged, Refreshed, Probed}
+    assert {type(event) for event in run.events} == set(get_args(Event)) - {
+        ProcessChanged,
+        Refreshed,
+        Probed,
+        BlockLost,
+    }
     assert all(one.at_s <= other.at_s for one, other in pairwise(run.events))
     assert tuple(seen) == run.events == read_events(tmp_path / "run")
     assert read_manifest(tmp_path / "run") == run.manifest
