@@ -23,8 +23,11 @@ from bellweave.edge.world_places import DAEMON_PATHS, LIBIPSEC
 START_S = 10.0
 STOP_S = 3.0
 POLL_S = 0.01
-WATCH_S = 2.0
+WATCH_S = 5.0
 """How often a daemon is asked whether it is well."""
+
+ANSWER_S = 5.0
+"""How long it may take to say so."""
 
 PLUGINS = (
     "random nonce openssl x509 pubkey pem pkcs8 constraints aes sha1 sha2 hmac kdf gcm drbg {esp}kernel-netlink "
@@ -148,7 +151,7 @@ class Charon:
         """Return whether it lives and answers."""
         client = ViciClient(str(self.vici))
         try:
-            await client.call("version")
+            await client.call("version", timeout_s=ANSWER_S)
         except ViciError:
             return False
         finally:

@@ -31,6 +31,8 @@ def _reason(complaint: str, sysctl: Path) -> str:
             "no more user or network namespaces are allowed here: sysctl -w user.max_user_namespaces=10000 "
             "user.max_net_namespaces=10000"
         )
+    if "failed to execute" in complaint:
+        return "this user can't run the Python that a world needs: its folder may be closed to others"
     denied = "not permitted" in complaint or "Permission denied" in complaint
     if "mount" in complaint and denied and _setting(sysctl, "kernel/apparmor_restrict_unprivileged_userns") != "1":
         return (
