@@ -98,9 +98,11 @@ class Ipsec(Line, frozen=True):
 
     Attributes:
         gateway: Which daemon, and between which addresses.
+        probes: Unix socket that tells what the tunnel's probe stream meets; None: nobody probes.
     """
 
     gateway: Gateway
+    probes: str | None = None
 
     def __repr__(self) -> str:
         return "<Ipsec>"
@@ -157,7 +159,13 @@ Deployment = SourceDeployment | NodeDeployment
 
 # -------------------------------------------------------------------------------------------------------- what is said
 class Finish(Line, frozen=True):
-    """To a node: agents ask for no more keys; end what is under way, close the books, and say so."""
+    """To a node: agents ask for no more keys; end what is under way, close the books, and say so.
+
+    Attributes:
+        early: Before the source's last slot.
+    """
+
+    early: bool = False
 
 
 class Order(Line, frozen=True):

@@ -16,17 +16,20 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
+from bellweave.edge.doctor import examine
+from bellweave.edge.fabric import Layout
 from bellweave.edge.files import new_folder
 from bellweave.emu import control
 from bellweave.emu.children import Child
+from bellweave.emu.data_network import DataNetwork
 from bellweave.emu.deployment import SOURCE, Finish, Report, Said, Stocked
 from bellweave.emu.faults import Faults
 from bellweave.emu.journal import Journal, Sink, Stocks
-from bellweave.emu.prepare import Deployments, Plan, deployments, loopback
+from bellweave.emu.prepare import Channels, Deployments, Plan, deployments, loopback
 from bellweave.errors import ScenarioError
 from bellweave.results.io import NetworkWriter
 from bellweave.results.network_records import FaultChanged, ProcessChanged
@@ -40,8 +43,10 @@ VERB = "emulate-network"
 START_S = 60.0
 """How long the processes may take until all are in step."""
 
-FINISH_S = 15.0
+FINISH_S = 30.0
 """How long nodes may take to end what is under way."""
+
+AEAD = "channel aead: AES-256-GCM records between the agents, not IPsec"
 
 TICK_S = 0.1
 RESTART_S = 1.0
@@ -60,13 +65,15 @@ class Request:
         scenario: With the seed, the slots and the speed of the run.
         out: Run directory.
         seeded: Whether the scenario's seed fixes all protocol randomness.
-        channel: What protects tunnels.
+        channel: What protects tunnels; ``auto``: IPsec wherever it runs.
+        layout: Of the data network, with IPsec.
     """
 
     scenario: Scenario
     out: Path
     seeded: bool = True
-    channel: str = "aead"
+    channel: Literal["auto", "ipsec", "aead"] = "auto"
+    layout: Layout = "bridge"
 
 
 @dataclass
@@ -140,25 +147,51 @@ class Run:
         """Run, to the end or until told to stop."""
         logs = self._request.out / "logs"
         new_folder(logs)
-        made = self._deployments()
-        self._network.children[SOURCE] = Child(SOURCE, made.source, logs / f"{SOURCE}.log", self._heard)
-        for name, deployment in made.nodes.items():
-            self._network.children[name] = Child(name, deployment, logs / f"{name}.log", self._heard)
         async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(self._end_all)
             clerk = asyncio.create_task(self._keep_journal())
-            stack.callback(clerk.cancel)
             stack.callback(self._journal.close)
-            await stack.enter_async_context(control.serving(self._request.out, self._faults.order))
+            stack.callback(clerk.cancel)
             stopping = asyncio.create_task(stop.wait())
             stack.callback(stopping.cancel)
+            data = await self._data_network(stack)
+            made = self._deployments(None if data is None else data.channels())
+            stack.push_async_callback(self._end_all)
+            children = self._network.children
+            children[SOURCE] = Child(SOURCE, made.source, logs / f"{SOURCE}.log", self._heard)
+            for name, deployment in made.nodes.items():
+                children[name] = Child(name, deployment, logs / f"{name}.log", self._heard)
+            await stack.enter_async_context(control.serving(self._request.out, self._faults.order))
             if await _first(self._start(), stopping) and await _first(self._over(), stopping):
                 self._say("the last slot has ended")
             await self._finish()
 
     # ----------------------------------------------------------------------------------------------------------- start
 
-    def _deployments(self) -> Deployments:
+    async def _data_network(self, stack: contextlib.AsyncExitStack) -> DataNetwork | None:
+        """Start the world of IPsec tunnels; None where tunnels are AES-256-GCM."""
+        request = self._request
+        if not self._scenario.tunnel:
+            return None
+        if request.channel == "aead":
+            self._say(AEAD)
+            return None
+        found = await asyncio.to_thread(examine)
+        if request.channel == "auto" and found.channel != "ipsec":
+            self._say(f"{AEAD}; IPsec can't run here, bellweave doctor says why")
+            return None
+        self._say(f"channel ipsec: IKEv2 and ESP by strongSwan, layout {request.layout}")
+        network = DataNetwork(
+            self._scenario,
+            request.out.absolute() / "gateways",
+            request.layout,
+            kernel_esp=found.kernel_esp,
+            note=self._journal.note,
+            now=self.now_s,
+        )
+        self._faults.charon = network.kill
+        return await stack.enter_async_context(network)
+
+    def _deployments(self, channels: Channels | None) -> Deployments:
         scenario, out = self._scenario, self._request.out
         host = loopback()
         folders = {}
@@ -169,7 +202,8 @@ class Run:
                 old.unlink()
             folders[name] = str(folder)
         hosts = dict.fromkeys((SOURCE, *scenario.node), host)
-        return deployments(Plan(scenario=scenario, hosts=hosts, folders=folders, seeded=self._request.seeded))
+        plan = Plan(scenario=scenario, hosts=hosts, folders=folders, seeded=self._request.seeded, channels=channels)
+        return deployments(plan)
 
     async def _start(self) -> None:
         """Start everything, and wait until the source has begun.
@@ -271,9 +305,10 @@ class Run:
         await self._faults.close()
         if self._origin_s is None:
             return
+        over = self._network.children[SOURCE].has_said("over")
         nodes = [child for child in self._network.nodes if child.running]
         for child in nodes:
-            child.tell(Finish())
+            child.tell(Finish(early=not over))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FINISH_S):
                 await asyncio.gather(*(child.said("finished") for child in nodes))
