@@ -363,3 +363,41 @@ async def test_agents_of_one_daemon_switch_one_at_a_time(place: Any, channels: E
             await asyncio.sleep(0.2)
             assert channels["client"].switches == []
         await tunnel.refreshed(1)
+
+
+async def test_an_offset_moves_the_refreshes_and_not_the_first_key(place: Any) -> None:
+    async with place(period_s=1.0, agents=()) as tunnel:
+        tunnel.offset_s = 0.6
+        tunnel.began_s = tunnel.loop.time()
+        tunnel.start_agent("server")
+        tunnel.start_agent("client")
+        await tunnel.refreshed(3)
+
+        first, *later = [event.at_s - event.total_s for event in tunnel.noted(Refreshed)]
+        assert first < 0.5
+        assert all(0.59 <= at_s % 1.0 < 0.8 for at_s in later)
+
+
+async def test_the_bytes_of_a_key_are_wiped_when_it_is_loaded_and_when_it_is_given_up(place: Any) -> None:
+    async with place(period_s=30.0, agents=["server"]) as tunnel:
+        held: list[bytearray] = []
+
+        class Watched(dict[str, bytearray]):
+            def __setitem__(self, key_id: str, key: bytearray) -> None:
+                assert any(key)
+                held.append(key)
+                super().__setitem__(key_id, key)
+
+        client = tunnel.start_agent("client")
+        for agent in tunnel.agents.values():
+            agent._keys._held = Watched()
+        await tunnel.refreshed(1)
+        assert len(held) == 2
+        assert not any(map(any, held))
+
+        await client._keys.draw()
+        assert any(held[2])
+        client.stop()
+        await tunnel.running["client"][0]
+        assert not any(held[2])
+        assert len(held[2]) == 32

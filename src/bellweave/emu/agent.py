@@ -18,15 +18,15 @@ Rules:
 4. A tunnel that is down by a fault, or could not ask for a key by one, asks again after pauses of 0.5 to 3 s until it
    has one. Want of key alone is no fault: then ``retry_s`` and ``period_s`` decide, as in the simulation.
 5. An agent that starts late, or again, asks at once, and returns to the grid of ``start_s`` and ``period_s`` then.
-   Tunnels with one ``start_s`` refresh at the same time, as in the paper; different ones stagger them. Of tunnels that
-   share a daemon at the client's end one switches at a time (``turn``).
+   Tunnels with one ``start_s`` refresh at the same time, as in the paper; different ones stagger them, and so do
+   offsets (:func:`offsets_s`). Of tunnels that share a daemon at the client's end one switches at a time (``turn``).
 6. While no line to the peer is up no key is drawn: the peer could not be told of it.
 """
 
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -36,7 +36,7 @@ from bellweave.edge.agent_link import AgentLink
 from bellweave.edge.agent_messages import Bound, InUse, Loaded, NotInUse, Tell, Unable
 from bellweave.edge.channel import Channel
 from bellweave.edge.kms_client import KmsClient
-from bellweave.emu.agent_keys import PLAIN_REFUSALS, AgentKeys
+from bellweave.emu.agent_keys import PLAIN_REFUSALS, UNREACHABLE, AgentKeys
 from bellweave.emu.agent_lane import Lane, Look, Verify
 from bellweave.results.network_records import Event as Noted
 from bellweave.results.network_records import Refreshed, SessionBegan, SessionEnded, Starved
@@ -77,6 +77,18 @@ AWAY = "the peer's agent is away"
 _log = structlog.get_logger(__name__)
 
 
+def offsets_s(tunnels: Mapping[str, Tunnel]) -> dict[str, float]:
+    """Return offsets that spread the refreshes of tunnels with one period evenly over it, in their order.
+
+    >>> tunnel = Tunnel(client="a", server="b", period_s=60.0)
+    >>> offsets_s({"t": tunnel, "u": tunnel, "v": tunnel})
+    {'t': 0.0, 'u': 20.0, 'v': 40.0}
+    """
+    return {
+        name: number * tunnel.period_s / len(tunnels) for number, (name, tunnel) in enumerate(tunnels.items())
+    }  # fmt: skip
+
+
 class Agent:
     """One end of a tunnel.
 
@@ -90,6 +102,7 @@ class Agent:
         note: Gets what is to be noted.
         now: Returns the seconds since the run began; must not go back.
         turn: Shared by the agents whose channels are made by one daemon.
+        offset_s: Refreshes come so much later than ``start_s`` and ``period_s`` say; the first key does not.
     """
 
     def __init__(
@@ -104,9 +117,11 @@ class Agent:
         note: Callable[[Noted], None],
         now: Callable[[], float],
         turn: asyncio.Lock | None = None,
+        offset_s: float = 0.0,
     ) -> None:
         self.tunnel, self.side = tunnel, side
-        self.machine: Client | Server = Client(params) if side == "client" else Server(params)
+        shifted = msgspec.structs.replace(params, start_s=params.start_s + offset_s)
+        self.machine: Client | Server = Client(shifted) if side == "client" else Server(params)
         self._link, self._channel = link, channel
         self._note, self._now = note, now
         self._events: asyncio.Queue[Event] = asyncio.Queue()
@@ -120,7 +135,8 @@ class Agent:
         self._asks = True
         self._stopped, self._meeting = asyncio.Event(), asyncio.Event()
         self._hurried = False
-        self._hurry_s, self._pause_s = math.inf, LEAST_HURRY_S
+        self._hurry_s = params.start_s if side == "client" and offset_s else math.inf
+        self._pause_s = LEAST_HURRY_S
         self._complaint = ""
         self._telling: str | None = None  # what the server was told of and has not acknowledged
         self._asked_s = self._came_s = self._acknowledged_s = math.nan
@@ -192,7 +208,7 @@ class Agent:
                 return await self._events.get()
         if self._now() < self._hurry_s:
             return Tick()
-        self._hurry_s = self._now() + self._pause_s
+        self._hurry_s = self._now() + self._pause_s if self._hurried else math.inf
         self._pause_s = min(2.0 * self._pause_s, MOST_HURRY_S)
         return Hurry()
 
@@ -218,7 +234,12 @@ class Agent:
         """Ask the KME beside everything else."""
 
         async def asked() -> None:
-            self._events.put_nowait(await work)
+            try:
+                answer = await work
+            except Exception:  # noqa: BLE001 a mistake of ours must not end the tunnel
+                _log.exception("asking for a key failed", tunnel=self.tunnel, side=self.side)
+                answer = KeyRefused(UNREACHABLE)
+            self._events.put_nowait(answer)
 
         task = asyncio.create_task(asked())
         self._asking.add(task)

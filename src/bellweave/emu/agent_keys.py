@@ -81,7 +81,7 @@ class AgentKeys:
             except KeyServerError as error:
                 return self._refused(error, began_s)
             else:
-                return self._taken(keys, "taken", began_s)
+                return self._taken(keys, "taken", began_s, key_id)
         raise AssertionError("the last attempt returns")
 
     def take_out(self, key_id: str) -> bytes | None:
@@ -102,14 +102,17 @@ class AgentKeys:
         for key_id in list(self._held):
             self.wipe(key_id)
 
-    def _taken(self, keys: tuple[Key, ...], outcome: str, began_s: float) -> KeyArrived | KeyRefused:
+    def _taken(
+        self, keys: tuple[Key, ...], outcome: str, began_s: float, wanted: str | None = None
+    ) -> KeyArrived | KeyRefused:
         if len(keys) != 1 or 8 * len(keys[0].bits) != self._bits:
             return KeyRefused(UNUSABLE)
         (key,) = keys
+        key_id = wanted or key.key_id  # a server may write its letters in the other case
         provable = key.extension.get("bellweave_provable_bits", 0)
-        self._answered(200, outcome, began_s, key.key_id, provable if isinstance(provable, int) else 0)
-        self._held[key.key_id] = bytearray(key.bits)
-        return KeyArrived(key.key_id)
+        self._answered(200, outcome, began_s, key_id, provable if isinstance(provable, int) else 0)
+        self._held[key_id] = bytearray(key.bits)
+        return KeyArrived(key_id)
 
     def _refused(self, error: KeyServerError, began_s: float) -> KeyRefused:
         if not isinstance(error, KeyServerRefused):

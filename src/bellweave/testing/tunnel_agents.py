@@ -56,6 +56,7 @@ class Agents:
         nodes: The KMEs that run.
         agents, channels: The latest at each end.
         events: All that was noted.
+        offset_s: Of agents that are started from now on.
     """
 
     def __init__(self, folder: Path, pki: Pki, params: Tunnel, channel: Make) -> None:
@@ -74,6 +75,7 @@ class Agents:
         self.running: dict[Side, tuple[asyncio.Task[None], KmsClient]] = {}
         self.events: list[Event] = []
         self.began_s = self.loop.time()
+        self.offset_s = 0.0
 
     def now(self) -> float:
         """Return the seconds since the run began."""
@@ -113,7 +115,9 @@ class Agents:
             ENDS, side, ca=files.ca, cert=files.cert, key=files.key, host="127.0.0.1", port=self.link_port
         )  # fmt: skip
         channel = self._make(side)
-        agent = Agent("t", self.params, side, kms, link, channel, note=self.events.append, now=self.now)
+        agent = Agent(
+            "t", self.params, side, kms, link, channel, note=self.events.append, now=self.now, offset_s=self.offset_s
+        )
         self.agents[side], self.channels[side] = agent, channel
         self.running[side] = asyncio.create_task(agent.run()), kms
         return agent
