@@ -17,6 +17,7 @@ Python's ciphers keep their keys where nobody can wipe them: what :meth:`AeadCha
 
 import asyncio
 import secrets
+from collections import deque
 from contextlib import suppress
 
 from bellweave.edge.channel import ChannelError
@@ -32,6 +33,9 @@ ASK_S = 0.1
 
 SWITCH_S = 5.0
 """How long they are asked; the rotation's patience is 10 s."""
+
+REMEMBERED = 4096
+"""So many key ids are known as used; a key server gives out none twice anyway."""
 
 _ASK, _ANSWER, _TRAFFIC = b"\x01", b"\x02", b"\x10"
 
@@ -59,7 +63,7 @@ class AeadChannel:
         self._opener = Opener(ends, "server" if side == "client" else "client")
         self._sealers: dict[str, Sealer] = {}
         self._sessions: list[str] = []  # keys in use; the newest is the last
-        self._spent: set[bytes] = set()
+        self._spent: deque[bytes] = deque(maxlen=REMEMBERED)
         self._asked: dict[bytes, tuple[str, asyncio.Future[None]]] = {}
         self._transport: asyncio.DatagramTransport | None = None
         self._probing: asyncio.Task[None] | None = None
@@ -99,7 +103,7 @@ class AeadChannel:
             self._sealers[key_id] = Sealer(key, key_id, self._ends, self._side)
         except ValueError as error:
             raise ChannelError(str(error)) from None
-        self._spent.add(epoch)
+        self._spent.append(epoch)
 
     async def switch(self, key_id: str) -> None:
         """Move the traffic to this key once the server has answered under it; also to look whether it still does."""
