@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bellweave.edge import ipsec_channel
 from bellweave.edge.channel import ChannelError
 from bellweave.edge.gateway import Certified, Gateway, Shared
 from bellweave.edge.ipsec_channel import IpsecChannel
@@ -137,7 +138,7 @@ async def test_a_key_that_is_not_right_leaves_the_old_tunnel_up(tmp_path: Path, 
         for side in ("client", "server"):
             sessions, _ = await states(lab_, side)
             assert [sa["ppk"] for sa in sessions if sa["state"] == b"ESTABLISHED"] == [b"yes"]
-        vars(client).pop("_call", None)
+        vars(client._gateway).pop("_call", None)
         newer, key = fresh()  # and the next one works
         await lab_.refresh(T, newer, key, old)
         assert await client.in_use() == newer
@@ -145,7 +146,7 @@ async def test_a_key_that_is_not_right_leaves_the_old_tunnel_up(tmp_path: Path, 
 
 def forget_ppk(lab_: Lab, side: Any) -> None:
     """Make a gateway forget that it must use a PPK, whatever it is told."""
-    channel = lab_.channel(T, side)
+    channel = lab_.channel(T, side)._gateway
     tell = channel._call
 
     async def telling(command: str, message: Any = None, **options: Any) -> Any:
@@ -185,7 +186,7 @@ async def test_a_session_can_be_renewed_with_its_key_and_old_ones_do_not_come_ba
         old, key = fresh()
         await lab_.refresh(T, old, key)
         await client.switch(old)
-        await server.verify(old)
+        assert await server.in_use() == old  # though nobody told it
 
         newer, key = fresh()
         await server.load(newer, key)
@@ -291,12 +292,35 @@ async def test_a_tunnel_that_is_taken_down_is_down_at_both_ends(tmp_path: Path) 
         assert await lab_.ping(T) == 3
 
 
+async def test_a_session_that_its_client_could_not_end_is_cut_at_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with one_tunnel(tmp_path) as lab_:
+        client, server = lab_.channel(T, "client"), lab_.channel(T, "server")
+
+        async def nothing(*_: object, **__: object) -> None:
+            pass
+
+        with monkeypatch.context() as broken:
+            broken.setattr(client._gateway, "end", nothing)
+            old, key = fresh()
+            await lab_.refresh(T, old, key)
+            newer, key = fresh()
+            await lab_.refresh(T, newer, key, old)
+        assert len((await states(lab_, "server"))[0]) == 2
+        monkeypatch.setattr(ipsec_channel, "LEFT_S", 0)
+
+        assert await server.in_use() == newer
+        assert len((await states(lab_, "server"))[0]) == 1
+        assert await lab_.ping(T) == 3
+
+
 async def test_a_new_agent_removes_what_one_before_it_left(tmp_path: Path) -> None:
     async with one_tunnel(tmp_path) as lab_:
         await lab_.refresh(T, *fresh())
         for side in ("client", "server"):
             left = lab_.channel(T, side)
-            again = IpsecChannel(left._gateway)
+            again = IpsecChannel(left._gateway._gateway)
             await again.start()
             assert (await states(lab_, side))[0] == []
             assert len((await states(lab_, side))[1]) == 1 + (side == "server")
