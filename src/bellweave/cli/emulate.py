@@ -9,6 +9,7 @@ from bellweave.cli.terminal import Seed
 
 if TYPE_CHECKING:
     from bellweave.results.network_records import Event
+    from bellweave.roles.run import NetworkRun
     from bellweave.scenario.schema import Scenario
 
 Channel = Literal["auto", "ipsec", "aead"]
@@ -146,9 +147,27 @@ async def _run(scenario: "Scenario", out: Path, channel: Channel, layout: Layout
                 print(f"{event.at_s:8.2f} s  {text}", flush=True)
 
     request = Request(scenario=scenario, out=out, channel=channel, layout=layout)
-    await emulate(request, stop=stop, watch=watch, say=_say)
-    if not as_json:
-        typer.echo(f"events: {out / 'events.jsonl'}")
+    run = await emulate(request, stop=stop, watch=watch, say=_say)
+    _report(run, out, as_json=as_json)
+
+
+def _report(run: "NetworkRun", out: Path, *, as_json: bool) -> None:
+    """Write what the run amounts to, and print it."""
+    from bellweave.cli.terminal import print_report
+    from bellweave.results.io import write_report
+    from bellweave.sim.network.summary import summarise
+    from bellweave.studies.network_table import report as made
+
+    if not run.events:
+        return
+    summary = summarise(run)
+    report = made(run, summary)
+    write_report(out, report)
+    if as_json:
+        return
+    title = f"{run.scenario.name}, emulated: {summary.duration_s:.3g} s, {summary.minted.blocks} blocks"
+    print_report(report, title, heads=("quantity", "n"))
+    typer.echo(f"events: {out / 'events.jsonl'}; report: {out / 'report.json'}; page: bellweave report {out}")
 
 
 def _say(text: str) -> None:

@@ -20,7 +20,7 @@ def report(
 
     if not (directory / "manifest.json").exists():
         page = _of_study(directory)
-    elif read_manifest(directory).verb == "simulate-network":
+    elif read_manifest(directory).verb in {"simulate-network", "emulate-network"}:
         page = _of_network(directory)
     else:
         page = _of_links(directory)

@@ -82,7 +82,9 @@ class ViciClient:
             raise ViciError("the connection was closed", refused=False)
         loop = asyncio.get_running_loop()
         # a call that nobody waits for any more still goes to its end: the next one starts after it
-        return await asyncio.shield(loop.run_in_executor(self._thread, self._once, work, timeout_s))
+        called = loop.run_in_executor(self._thread, self._once, work, timeout_s)
+        called.add_done_callback(_looked_at)
+        return await asyncio.shield(called)
 
     def _once(self, work: Callable[[Any], Any], timeout_s: float) -> Any:
         """Make a call on the connection; on a new one if the old one turns out to be dead before anything was said."""
@@ -124,6 +126,12 @@ class ViciClient:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for an answer
             connection.close()
+
+
+def _looked_at(called: "asyncio.Future[Any]") -> None:
+    """Take note of a call's error where nobody waits for it any more."""
+    if not called.cancelled():
+        called.exception()
 
 
 def _connect(connection: socket.socket, path: Path) -> None:

@@ -79,10 +79,13 @@ class Agents:
 
     async def stop(self) -> None:
         """End their sessions and let everything go."""
-        for agent in self._agents:
-            agent.stop()
-        if self._running:
-            await asyncio.wait(self._running, timeout=STOP_S)
+        for side in ("client", "server"):  # who started a session ends it
+            ending = [task for agent, task in zip(self._agents, self._running, strict=False) if agent.side == side]
+            for agent in self._agents:
+                if agent.side == side:
+                    agent.stop()
+            if ending:
+                await asyncio.wait(ending, timeout=STOP_S)
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

@@ -5,7 +5,7 @@ Rules:
 1. The line holds all that a process needs, secrets included, so nothing of it has to lie on disk. It is never logged:
    what holds secrets shows none of them as text.
 2. A process gets what is its own, and what is public; of another node's secrets nothing.
-3. After the line come commands, one a line (:class:`Finish` and :class:`~bellweave.emu.messages.Fault`); when the
+3. After the line come commands, one a line (:data:`Command`); when the
    input ends the process does, too.
 4. On its standard output a process says events (:mod:`bellweave.results.network_records`) and :class:`Said`, one a
    line.
@@ -158,8 +158,8 @@ Deployment = SourceDeployment | NodeDeployment
 
 
 # -------------------------------------------------------------------------------------------------------- what is said
-class Finish(Line, frozen=True):
-    """To a node: agents ask for no more keys; end what is under way, close the books, and say so.
+class Drain(Line, frozen=True):
+    """To a node: agents ask for no more keys; end what is under way, and say ``drained``.
 
     Attributes:
         early: Before the source's last slot.
@@ -168,13 +168,17 @@ class Finish(Line, frozen=True):
     early: bool = False
 
 
+class Finish(Line, frozen=True):
+    """To a node: end all sessions, close the books, and say ``finished``. All nodes get it at the same time."""
+
+
 class Order(Line, frozen=True):
     """To a process: a fault begins or ends."""
 
     fault: Fault
 
 
-Command = Finish | Order
+Command = Drain | Finish | Order
 
 
 class Said(Line, frozen=True):
@@ -183,11 +187,11 @@ class Said(Line, frozen=True):
     Attributes:
         what: ``serving``: it listens; ``in step``: a node's KME is with all its peers; ``begun``: the run is under way
             (``at_s``: since this moment of the machine's monotonic clock); ``over``: the source's last slot has ended;
-            ``finished``: a node has said all that it had to say; ``problem``: something that people should know.
+            ``drained``, ``finished``: a node has done what it was told to; ``problem``: what people should know.
         detail: For people.
     """
 
-    what: Literal["serving", "in step", "begun", "over", "finished", "problem"]
+    what: Literal["serving", "in step", "begun", "over", "drained", "finished", "problem"]
     at_s: float = 0.0
     detail: str = ""
 

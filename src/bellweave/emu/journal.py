@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from bellweave.emu.deployment import Stocked
-from bellweave.results.network_records import Event, LevelSampled
+from bellweave.results.network_records import Event, LevelSampled, SessionBegan, SessionEnded
 from bellweave.scenario.schema import Scenario
 
 WAIT_S = 0.5
@@ -85,3 +85,29 @@ class Stocks:
             level_bits=ends[0].available_bits if ends[0] is not None else stocked.available_bits,
             waiting_bits=sum(end.reserved_bits for end in ends if end is not None),
         )
+
+
+class Sessions:
+    """Which tunnels have a session, as their client ends have said.
+
+    Args:
+        scenario: Says which tunnels there are.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._clients = {name: tunnel.client for name, tunnel in scenario.tunnel.items()}
+        self._keys: dict[str, str] = {}
+
+    def note(self, event: Event) -> None:
+        """Take note of what a client end says."""
+        if isinstance(event, SessionBegan):
+            self._keys[event.tunnel] = event.key_id
+        elif isinstance(event, SessionEnded) and self._keys.get(event.tunnel) == event.key_id:
+            del self._keys[event.tunnel]
+
+    def failed(self, node: str, now_s: float) -> list[SessionEnded]:
+        """Return the ends of the sessions whose client ends were at a node, which can't say so any more."""
+        lost = [tunnel for tunnel in self._keys if self._clients[tunnel] == node]
+        return [
+            SessionEnded(at_s=now_s, tunnel=tunnel, key_id=self._keys.pop(tunnel), reason="failed") for tunnel in lost
+        ]

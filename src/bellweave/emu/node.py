@@ -23,7 +23,7 @@ from bellweave.edge import clock
 from bellweave.edge.kme_node import KmeNode
 from bellweave.edge.memory_files import MemoryFiles
 from bellweave.emu.agents import Agents
-from bellweave.emu.deployment import Command, Credentials, Finish, NodeDeployment, Order, Said, Stocked
+from bellweave.emu.deployment import Command, Credentials, Drain, Finish, NodeDeployment, Order, Said, Stocked
 from bellweave.emu.device import Device
 from bellweave.emu.health import Health
 from bellweave.emu.messages import Fault
@@ -62,8 +62,10 @@ async def run(deployment: NodeDeployment, say: Say, commands: AsyncIterator[Comm
     try:
         async for command in commands:
             match command:
-                case Finish(early=early):
-                    await node.finish(early=early)
+                case Drain(early=early):
+                    await node.drain(early=early)
+                case Finish():
+                    await node.finish()
                 case Order(fault=fault):
                     await node.order(fault)
     finally:
@@ -141,12 +143,16 @@ class Node:
         self._tasks = [asyncio.create_task(self._health.watch())]
         self._joining = asyncio.create_task(self._join())
 
-    async def finish(self, *, early: bool = False) -> None:
-        """Let agents ask no more, end what is under way, close the books; the KME goes on."""
+    async def drain(self, *, early: bool = False) -> None:
+        """Let agents ask no more, and end what is under way."""
         self._agents.finish()
         if self._joining is not None:  # the device has a time limit of its own for what is under way
             await asyncio.wait((self._joining,), timeout=EARLY_S if early else None)
         await asyncio.sleep(SETTLE_S)
+        self._say(Said(what="drained"))
+
+    async def finish(self) -> None:
+        """End all sessions and close the books; the KME goes on."""
         await self._agents.stop()
         await self._cancel_all()
         try:

@@ -26,9 +26,9 @@ from bellweave.edge.files import new_folder
 from bellweave.emu import control
 from bellweave.emu.children import Child
 from bellweave.emu.data_network import DataNetwork
-from bellweave.emu.deployment import SOURCE, Finish, Report, Said, Stocked
+from bellweave.emu.deployment import SOURCE, Command, Drain, Finish, Report, Said, Stocked
 from bellweave.emu.faults import Faults
-from bellweave.emu.journal import Journal, Sink, Stocks
+from bellweave.emu.journal import Journal, Sessions, Sink, Stocks
 from bellweave.emu.prepare import Channels, Deployments, Plan, deployments, loopback
 from bellweave.errors import ScenarioError
 from bellweave.results.io import NetworkWriter
@@ -43,8 +43,8 @@ VERB = "emulate-network"
 START_S = 60.0
 """How long the processes may take until all are in step."""
 
-FINISH_S = 30.0
-"""How long nodes may take to end what is under way."""
+FINISH_S = 25.0
+"""How long nodes may take to end what is under way, and then to finish."""
 
 AEAD = "channel aead: AES-256-GCM records between the agents, not IPsec"
 
@@ -133,6 +133,7 @@ class Run:
     def __init__(self, scenario: Scenario, request: Request, journal: Journal, say: Say) -> None:
         self._scenario, self._request, self._journal, self._say = scenario, request, journal, say
         self._stocks = Stocks(scenario)
+        self._sessions = Sessions(scenario)
         self._network = Network()
         self._origin_s: float | None = None
         self._ending = False
@@ -249,6 +250,9 @@ class Run:
         self._journal.note(
             ProcessChanged(at_s=self.now_s(), process=child.name, state="killed" if killed else "ended", detail=detail)
         )
+        if not self._ending:
+            for ended in self._sessions.failed(child.name, self.now_s()):
+                self._journal.note(ended)
         if wanted or self._origin_s is None or child.name == SOURCE:
             return
         self._say(f"{child.name} ended by itself ({detail}); it is started again")
@@ -282,6 +286,7 @@ class Run:
                 self._journal.note(self._stocks.sampled(report))
             case _:
                 self._journal.note(report)
+                self._sessions.note(report)
                 if isinstance(report, FaultChanged):
                     self._faults.scheduled(report)
 
@@ -305,16 +310,21 @@ class Run:
         await self._faults.close()
         if self._origin_s is None:
             return
-        over = self._network.children[SOURCE].has_said("over")
+        early = not self._network.children[SOURCE].has_said("over")
+        await self._told(Drain(early=early), "drained")
+        await self._told(Finish(), "finished")
+
+    async def _told(self, command: Command, what: str) -> None:
+        """Tell all nodes something, and wait until they have done it."""
         nodes = [child for child in self._network.nodes if child.running]
         for child in nodes:
-            child.tell(Finish(early=not over))
+            child.tell(command)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FINISH_S):
-                await asyncio.gather(*(child.said("finished") for child in nodes))
+                await asyncio.gather(*(child.said(what) for child in nodes))
         for child in nodes:
-            if not child.has_said("finished"):
-                self._say(f"{child.name} did not finish in {FINISH_S:g} s: {child.last_words()}")
+            if not child.has_said(what):
+                self._say(f"{child.name} was not {what} in {FINISH_S:g} s: {child.last_words()}")
 
     async def _end_all(self) -> None:
         self._ending = True
