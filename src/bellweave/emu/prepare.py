@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-import msgspec
-
+from bellweave.edge.kme_network import directory
 from bellweave.edge.kme_references import check_references
 from bellweave.edge.pki import Authority, Issued
 from bellweave.emu.deployment import (
@@ -50,7 +49,8 @@ class Plan:
         seeded: Whether the scenario's seed fixes all protocol randomness; else it comes from the operating system.
         channels: Of tunnels with IPsec; None: all channels are AES-256-GCM.
         agents: Whether tunnels run at all.
-        saes: SAEs of others, to their nodes.
+        saes: SAEs of others, to their nodes: they may ask for whatever key there is, relayed where no link leads.
+        services: Where each node's KME listens for SAEs, if that is elsewhere than at its host.
         ports: First port of every host, the others follow; None: free ones.
     """
 
@@ -61,6 +61,7 @@ class Plan:
     channels: Channels | None = None
     agents: bool = True
     saes: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, Address] = field(default_factory=dict)
     ports: int | None = None
 
 
@@ -123,7 +124,7 @@ class _Deploying:
 
     def all(self) -> Deployments:
         """Return everything."""
-        known = {directory.kme: directory for directory in directories(self._scenario)}
+        known = {known.kme: known for known in self._directories()}
         source = SourceDeployment(
             name=SOURCE,
             scenario=self._text,
@@ -134,8 +135,22 @@ class _Deploying:
         )
         return Deployments(source, {name: self._node(name, known[name]) for name in known}, self._authority)
 
-    def _node(self, name: str, directory: Directory) -> NodeDeployment:
+    def _directories(self) -> Iterable[Directory]:
+        """Return who is who, for each KME."""
+        scenario, saes = self._scenario, dict(self._plan.saes)
+        if not saes:
+            return directories(scenario)
+        links = tuple(dict.fromkeys((link.alice, link.bob) for link in scenario.link.values()))
+        return [
+            directory(name, tuple(other for other in scenario.node if other != name), links, saes)
+            for name in scenario.node
+        ]
+
+    def _node(self, name: str, known: Directory) -> NodeDeployment:
         plan = self._plan
+        hosts = [plan.hosts[name]]
+        if name in plan.services:
+            hosts.append(plan.services[name][0])
         links = [link for link, ends in self._scenario.link.items() if name in {ends.alice, ends.bob}]
         return NodeDeployment(
             name=name,
@@ -146,24 +161,23 @@ class _Deploying:
             listen=self._at(name, "device"),
             folder=plan.folders[name],
             source=self._at(SOURCE, "device"),
-            peers={peer: self._at(peer, "device") for peer in directory.peers},
-            kme=self._kme(name, directory),
-            kme_credentials=_credentials(self._authority.issue("kme", name, [plan.hosts[name]], days=DAYS)),
+            peers={peer: self._at(peer, "device") for peer in known.peers},
+            kme=self._kme(name, known),
+            kme_credentials=_credentials(self._authority.issue("kme", name, hosts, days=DAYS)),
             master_key=secrets.token_bytes(MASTER_KEY_BYTES),
             agents=tuple(self._agent(tunnel, side) for tunnel, side in self._ends[name]),
         )
 
-    def _kme(self, name: str, directory: Directory) -> KmeConfig:
-        """Return the configuration of a node's KME; SAEs of others may ask for whatever key there is."""
-        if self._plan.saes:
-            directory = with_saes(directory, self._plan.saes)
+    def _kme(self, name: str, known: Directory) -> KmeConfig:
+        """Return the configuration of a node's KME."""
+        service = self._plan.services.get(name) or self._at(name, "etsi014")
         config = KmeConfig(
-            directory=directory,
+            directory=known,
             kms=self._scenario.kms,
             tls=Tls(ca="", cert="", key=""),
-            etsi014=Endpoint(listen=_text(self._at(name, "etsi014"))),
-            link=Endpoint(listen=_text(self._at(name, "link"))) if directory.peers else None,
-            peers={peer: Peer(address=_text(self._at(peer, "link"))) for peer in directory.peers},
+            etsi014=Endpoint(listen=_text(service)),
+            link=Endpoint(listen=_text(self._at(name, "link"))) if known.peers else None,
+            peers={peer: Peer(address=_text(self._at(peer, "link"))) for peer in known.peers},
         )
         try:
             check_references(config)
@@ -218,11 +232,6 @@ class _Deploying:
             ports[name, what] = next_port.get(host, self._plan.ports)
             next_port[host] = ports[name, what] + 1
         return ports
-
-
-def with_saes(directory: Directory, saes: Mapping[str, str]) -> Directory:
-    """Return who is who with more SAEs; where no pairs are listed, each of them may ask for all."""
-    return msgspec.structs.replace(directory, saes={**directory.saes, **saes}, pairs=())
 
 
 def free_ports(hosts: Sequence[str]) -> list[int]:
