@@ -21,7 +21,7 @@ from bellweave.tunnel.aead import Side
 
 pytestmark = pytest.mark.emu
 
-FAST = ProbePlan(rate_hz=100.0, timeout_s=0.5)
+FAST = ProbePlan(rate_hz=100.0, timeout_s=1.0)
 
 
 @pytest.fixture(scope="module")
