@@ -196,7 +196,7 @@ def settings(folder: Path, **values: str) -> Path:
         ("unshare: unshare failed: Operation not permitted", {}, "--security-opt seccomp=unconfined --device"),
         ("unshare: mount /proc failed: Operation not permitted", {}, "systempaths=unconfined"),
         ("unshare: unshare failed: Invalid argument", {}, "CONFIG_USER_NS"),
-        ("unshare: failed to execute /root/python: Permission denied", {}, "can't run the Python that a world needs"),
+        ("unshare: failed to execute /home/me/python: Permission denied", {}, "can't run the Python that a world needs"),
         ("", {}, "it said nothing"),
     ],
 )

@@ -177,9 +177,8 @@ class IpsecChannel:
             except ChannelError:
                 await self._clean_up(known)
                 raise
-            self._used.update((each.spis, key_id) for each in new)
+            self._used = {each.spis: key_id for each in new}
             await self._end_all(before)
-            self._forget(await self._gateway.sessions())
 
     async def _come_up(self, known: set[Spis]) -> list[Session]:
         """Return the sessions that an attempt has brought, verified."""
