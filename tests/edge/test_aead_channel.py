@@ -121,6 +121,7 @@ async def test_nobody_between_reads_a_probe_or_can_play_a_record_again_or_change
             both.tap.transport.sendto(data, both.tap.ends[sender])
             both.tap.transport.sendto(data, sender)
             both.tap.transport.sendto(data[:-1] + bytes([data[-1] ^ 1]), both.tap.ends[sender])
+            await asyncio.sleep(0.001)  # more than some hundred at once the kernel drops
         await asyncio.sleep(0.2)
         probed = both.client.traffic()
 
