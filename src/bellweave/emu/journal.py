@@ -25,17 +25,19 @@ class Journal:
 
     Args:
         sinks: Called with each event, in order.
-        wait_s: How long an event is held.
+        wait_s: How long an event waits.
+        hold: Whether all events are kept.
 
     Attributes:
-        events: All that were handed on.
+        events: All that were handed on, if they are kept.
         late: How many came too late for their place.
     """
 
-    def __init__(self, *sinks: Sink, wait_s: float = WAIT_S) -> None:
+    def __init__(self, *sinks: Sink, wait_s: float = WAIT_S, hold: bool = True) -> None:
         self._sinks = sinks
+        self._hold = hold
         self._wait_s = wait_s
-        self._held: list[tuple[float, int, Event]] = []
+        self._waiting: list[tuple[float, int, Event]] = []
         self._numbers = itertools.count()
         self._last_s = 0.0
         self.events: list[Event] = []
@@ -43,12 +45,12 @@ class Journal:
 
     def note(self, event: Event) -> None:
         """Take an event."""
-        heapq.heappush(self._held, (event.at_s, next(self._numbers), event))
+        heapq.heappush(self._waiting, (event.at_s, next(self._numbers), event))
 
     def advance(self, now_s: float) -> None:
         """Hand on what has waited long enough at this moment of the run."""
-        while self._held and self._held[0][0] <= now_s - self._wait_s:
-            self._hand_on(heapq.heappop(self._held)[2])
+        while self._waiting and self._waiting[0][0] <= now_s - self._wait_s:
+            self._hand_on(heapq.heappop(self._waiting)[2])
 
     def close(self) -> None:
         """Hand on all that is left."""
@@ -59,7 +61,8 @@ class Journal:
             self.late += 1
             event = msgspec.structs.replace(event, at_s=self._last_s)
         self._last_s = event.at_s
-        self.events.append(event)
+        if self._hold:
+            self.events.append(event)
         for sink in self._sinks:
             sink(event)
 

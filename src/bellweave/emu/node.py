@@ -143,6 +143,11 @@ class Node:
         self._tasks = [asyncio.create_task(self._health.watch())]
         self._joining = asyncio.create_task(self._join())
 
+    async def over(self) -> None:
+        """Wait until the source has ended, and what it sent is done."""
+        if self._joining is not None:
+            await asyncio.wait((self._joining,))
+
     async def drain(self, *, early: bool = False) -> None:
         """Let agents ask no more, and end what is under way."""
         self._agents.finish()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from bellweave.edge.gateways_file import Gateways, with_mode
 from bellweave.edge.kme_network import directory
 from bellweave.edge.kme_references import check_references
 from bellweave.edge.pki import Authority, Issued
@@ -232,6 +233,22 @@ class _Deploying:
             ports[name, what] = next_port.get(host, self._plan.ports)
             next_port[host] = ports[name, what] + 1
         return ports
+
+
+def attached(scenario: Scenario, gateways: Gateways) -> Channels:
+    """Return the channels of tunnels between gateways of others.
+
+    Raises:
+        ScenarioError: The end of a tunnel is missing, or one that is there belongs to none.
+    """
+    ends = [(name, side) for name in scenario.tunnel for side in ("client", "server")]
+    missing = [".".join(end) for end in ends if end not in gateways]
+    strange = [".".join(end) for end in gateways if end not in ends]
+    if missing or strange:
+        words = f"no gateway for {', '.join(missing)}" if missing else f"no such tunnel end: {', '.join(strange)}"
+        raise ScenarioError(words, path="tunnel")
+    modes = {name: tunnel.mode for name, tunnel in scenario.tunnel.items()}
+    return {end: Ipsec(gateway=gateway) for end, gateway in with_mode(gateways, modes).items()}
 
 
 def free_ports(hosts: Sequence[str]) -> list[int]:
