@@ -1,6 +1,7 @@
 """The source and the devices of some nodes in one process, over real TLS: the simulation's bits, and what fails."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from bellweave.errors import ScenarioError
 from bellweave.results.network_records import Alarmed, BlockDistilled, BlockLost, Event, FaultChanged, SlotBegan
 from bellweave.results.records import BlockRecord
 from bellweave.roles.randomness import Randomness, Secret, Seeded
+from bellweave.roles.source import sampled
 from bellweave.scenario.changes import hastened
 from bellweave.scenario.load import load
 from bellweave.scenario.schema import Scenario
@@ -223,6 +225,18 @@ def test_slots_go_by_the_wall_clock_as_much_faster_as_the_speed_says(tmp_path: P
 
     assert all(0.0 <= at_s - 0.1 * number < 0.5 for number, at_s in enumerate(began))
     assert began[-1] >= 0.7
+
+
+def test_slots_that_end_late_are_said_and_none_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*given: Any) -> Any:
+        time.sleep(0.25)
+        return sampled(*given)
+
+    monkeypatch.setattr("bellweave.emu.source.sampled", slow)
+    lab = emulated(small(2, 8, schedule={"speed": 210.0}), tmp_path)
+
+    assert [record.block for record in lab.records()] == list(range(8))
+    assert any("s late: its photons take longer to sample than it lasts, 0.05 s" in sentence for sentence in lab.said)
 
 
 def test_without_a_seed_both_ends_hold_the_same_key_and_another_one_each_time(tmp_path: Path) -> None:
