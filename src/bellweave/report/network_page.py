@@ -74,7 +74,7 @@ def run_page(run: NetworkRun, summary: NetworkSummary, report: Report, out: Path
     pictures.append(blocks_picture([run], {}, out))
     sections = (
         Section("What happened", (), pictures),
-        Section("Numbers", _findings(run, summary), (), html.report_tables(report)),
+        Section("Numbers", findings(run, summary), (), html.report_tables(report)),
         Section("Links and tunnels", (), (), tables(summary)),
     )
     text = html.page(run.scenario.name, run.scenario.description, facts(run, summary), sections)
@@ -156,7 +156,7 @@ def tables(summary: NetworkSummary) -> list[Table]:
     ]  # fmt: skip
 
 
-def _findings(run: NetworkRun, summary: NetworkSummary) -> list[str]:
+def findings(run: NetworkRun, summary: NetworkSummary) -> list[str]:
     """Return sentences on what a reader must not miss."""
     found = []
     if summary.minted.accounting != "provable":

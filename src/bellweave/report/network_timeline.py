@@ -61,14 +61,14 @@ def timeline(run: NetworkRun, title: str, out: Path) -> list[Path]:
             _states(axes[4], run, tunnels)
             _age_key(drawing)
         for ax in axes:
-            _mark_faults(ax, run)
+            mark_faults(ax, run)
         axes[0].set_xlim(0.0, run.duration_s)
         axes[-1].set_xlabel("time (s)")
         left_out = len(run.scenario.link) - len(links)
         axes[0].set_title(title + (f" (the first {len(links)} of {len(run.scenario.link)} links)" if left_out else ""))
         handles = [
             axes[2].plot([], [], color=colour, ls=dash, lw=2.0)[0]
-            for colour, dash in (_look(at) for at in range(len(links)))
+            for colour, dash in (look(at) for at in range(len(links)))
         ]
         drawing.legend(handles, links, loc="outside upper right", ncols=min(6, len(links)), fontsize=8.5)
         drawing.align_ylabels(list(axes))
@@ -117,7 +117,8 @@ def sessions(run: NetworkRun) -> dict[str, list[Session]]:
     return found
 
 
-def _look(at: int) -> tuple[str, Any]:
+def look(at: int) -> tuple[str, Any]:
+    """Return colour and dashes of the line of that number."""
     return COLOURS[at % len(COLOURS)], DASHES[at // len(COLOURS) % len(DASHES)]
 
 
@@ -131,7 +132,7 @@ def _slots(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
                     lost_s = event.lost_s / schedule.speed
                     served[name].append((event.at_s + lost_s, schedule.wall_slot_s - lost_s))
     for row, name in enumerate(links):
-        ax.broken_barh(served[name], (row - 0.36, 0.72), color=_look(row)[0], lw=0.0)
+        ax.broken_barh(served[name], (row - 0.36, 0.72), color=look(row)[0], lw=0.0)
     _rows(ax, links, "slots")
 
 
@@ -145,8 +146,8 @@ def _error_rates(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
         kept = [(at_s, qber) for at_s, qber, rejection in blocks if rejection is None]
         lost = [(at_s, qber) for at_s, qber, rejection in blocks if rejection is not None]
         size = 4.0 if len(blocks) < 40 else 2.2
-        ax.plot(*_columns(kept), "o", ms=size, color=_look(at)[0], mew=0.0)
-        ax.plot(*_columns(lost), "x", ms=5.0, mew=1.4, color=_look(at)[0])
+        ax.plot(*_columns(kept), "o", ms=size, color=look(at)[0], mew=0.0)
+        ax.plot(*_columns(lost), "x", ms=5.0, mew=1.4, color=look(at)[0])
     limit = 100.0 * run.scenario.distill.qber_limit
     ax.axhline(limit, color="black", lw=1.0, ls="--")
     ax.text(1.003, limit, f"limit\n{limit:.3g} %", va="center", fontsize=8.5, transform=ax.get_yaxis_transform())
@@ -166,7 +167,7 @@ def _levels(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
     scale, unit = (1000.0, "kbit") if top >= 20_000.0 else (1.0, "bit")
     for at, name in enumerate(links):
         moments_s, bits = _columns([*samples[name], (run.duration_s, samples[name][-1][1])])
-        colour, dash = _look(at)
+        colour, dash = look(at)
         ax.step(moments_s, bits / scale, where="post", color=colour, ls=dash, lw=1.2)
     sizes = sorted({tunnel.key_bits for tunnel in run.scenario.tunnel.values()})
     for size in sizes[:2]:
@@ -237,7 +238,8 @@ def _age_key(drawing: Figure) -> None:
     )
 
 
-def _mark_faults(ax: Axes, run: NetworkRun) -> None:
+def mark_faults(ax: Axes, run: NetworkRun) -> None:
+    """Shade the time of each fault."""
     began: dict[str, float] = {}
     for event in run.events:
         if isinstance(event, FaultChanged):
