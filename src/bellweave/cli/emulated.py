@@ -33,31 +33,21 @@ def conclude(run: "NetworkRun", out: Path, *, compare: bool | None = None, as_js
     typer.echo(f"page: {page}; figures (.png and .svg) beside it")
 
 
-def written(
-    run: "NetworkRun", out: Path, *, compare: bool | None = None, quiet: bool = False
-) -> "tuple[Path, Beside | None]":
-    """Write a run's report and page; return the page's path, and the comparison if there is one."""
+def written(run: "NetworkRun", out: Path, *, compare: bool | None = None, quiet: bool = False) -> "tuple[Path, Beside]":
+    """Write a run's report, page and ``comparison.json``; return the page's path, and the comparison."""
     import msgspec
 
-    from bellweave.report import emulation_page, network_page
+    from bellweave.report import emulation_page
     from bellweave.results.io import write_report
-    from bellweave.sim.network.summary import summarise
     from bellweave.studies import emulated, emulated_table
-    from bellweave.studies.network_table import report as plain
 
-    run = emulated.as_run(run)
     simulation = _simulation(run, out, compare, quiet=quiet)
-    if simulation is None:
-        summary = summarise(run)
-        found = plain(run, summary)
-        write_report(out, found)
-        return network_page.run_page(run, summary, found, out), None
     beside = emulated.compare(run, simulation)
     (out / "comparison.json").write_bytes(msgspec.json.format(msgspec.json.encode(beside), indent=2) + b"\n")
-    found = emulated_table.report(run, beside)
-    write_report(out, found)
+    report = emulated_table.report(run, beside)
+    write_report(out, report)
     words = emulated_table.sentences(beside)
-    return emulation_page.run_page(run, simulation, beside, words, found, out), beside
+    return emulation_page.run_page(emulated.as_run(run), simulation, beside, words, report, out), beside
 
 
 def _simulation(run: "NetworkRun", out: Path, compare: bool | None, *, quiet: bool) -> "NetworkRun | None":
@@ -80,22 +70,15 @@ def _simulation(run: "NetworkRun", out: Path, compare: bool | None, *, quiet: bo
         return simulated(run, out, watch=watch)
 
 
-def _show(run: "NetworkRun", beside: "Beside | None") -> None:
+def _show(run: "NetworkRun", beside: "Beside") -> None:
     """Print the tables, and what they say."""
     from rich.console import Console
     from rich.padding import Padding
 
-    from bellweave.cli.terminal import print_report, print_table
+    from bellweave.cli.terminal import print_table
     from bellweave.report.emulation_page import tables
-    from bellweave.sim.network.summary import summarise
     from bellweave.studies.emulated_table import sentences
-    from bellweave.studies.network_table import report as plain
 
-    if beside is None:
-        summary = summarise(run)
-        title = f"{run.scenario.name}, emulated: {summary.duration_s:.3g} s, {summary.minted.blocks} blocks"
-        print_report(plain(run, summary), title, heads=("quantity", "n"))
-        return
     typer.echo(f"{run.scenario.name}, emulated: {run.duration_s:.3g} s, seed {run.manifest.seed}\n")
     for table in tables(beside):
         if table.rows:

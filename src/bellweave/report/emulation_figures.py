@@ -24,13 +24,15 @@ STEPS = {"enc_keys": ("enc_keys", SKY), "peer": ("peer: dec_keys, loading", GREE
 """Steps of a refresh: what they are called, and their colours."""
 
 
-def over_time(run: NetworkRun, simulation: NetworkRun, title: str, out: Path) -> list[Path]:
-    """Draw the key bits distilled and the fresh keys in use so far, of both runs."""
-    panels = 2 if simulation.scenario.tunnel else 1
+def over_time(run: NetworkRun, simulation: NetworkRun | None, title: str, out: Path) -> list[Path]:
+    """Draw the key bits distilled and the fresh keys in use so far, of both runs, or of the emulated one."""
+    panels = 2 if any(isinstance(event, SessionBegan) for event in run.events) else 1
     end_s = max(run.duration_s, max((event.at_s for event in run.events), default=0.0))
     with figure(10.0, 2.6 * panels + 0.6) as drawing:
         axes: Any = drawing.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
         for each, colour, label in ((simulation, SIMULATED, "simulated"), (run, EMULATED, "emulated")):
+            if each is None:
+                continue
             dash = "--" if each is simulation else "-"
             blocks = [event for event in each.events if isinstance(event, BlockDistilled)]
             moments_s = [event.at_s for event in blocks]
@@ -137,7 +139,7 @@ def probes(run: NetworkRun, title: str, out: Path) -> list[Path]:
         lost.set_ylim(len(names) - 0.4, -0.6)
         lost.grid(visible=False, axis="y")
         lost.set_title(f"{title}: pale, echoes come; red, so many probes lost")
-        gaps.set_yscale("log")
+        gaps.set_ylim(bottom=0.0)
         gaps.set_ylabel("longest time\nbetween echoes (ms)")
         gaps.set_xlabel("time (s)")
         gaps.set_xlim(0.0, max(run.duration_s, max((e.at_s for each in found.values() for e in each), default=0.0)))

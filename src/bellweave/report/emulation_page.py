@@ -30,13 +30,13 @@ NAMES = {
 
 
 def run_page(
-    run: NetworkRun, simulation: NetworkRun, beside: Beside, words: Sequence[str], report: Report, out: Path
+    run: NetworkRun, simulation: NetworkRun | None, beside: Beside, words: Sequence[str], report: Report, out: Path
 ) -> Path:
     """Draw an emulated run's figures, write its page; return the page's path.
 
     Args:
         run: The emulated run.
-        simulation: The simulation of the same network.
+        simulation: The simulation of the same network; None: there is none.
         beside: Both, compared.
         words: What the comparison says, a paragraph each.
         report: The run's table.
@@ -46,10 +46,15 @@ def run_page(
         ScenarioError: If it can't be written.
     """
     summary = summarise(run)
-    pictures = network_page.draw_run(run, out)
+    pictures = network_page.timeline_pictures(run, out)
     pictures.append(network_page.blocks_picture([run], {}, out))
     sections = (
-        Section("Emulated and simulated", words, _pictures(run, simulation, beside, out), tables(beside)),
+        Section(
+            "Emulated and simulated" if simulation else "What was measured",
+            words,
+            _pictures(run, simulation, beside, out),
+            tables(beside),
+        ),
         Section("What happened", network_page.findings(run, summary), pictures),
         Section("Numbers", (), (), html.report_tables(report)),
         Section("Links and tunnels", (), (), [*network_page.tables(summary), *_problems(beside)]),
@@ -59,10 +64,11 @@ def run_page(
     if beside.channel:
         facts |= {"channel": beside.channel}
     if beside.refreshes_s:
-        facts |= {"refresh, median": _ms(quantile(beside.refreshes_s, 0.5))}
+        facts |= {"refresh, median": f"{_ms(quantile(beside.refreshes_s, 0.5))} ms"}
         sent, lost = sum(each.sent for each in beside.tunnels), sum(each.lost for each in beside.tunnels)
         facts |= {"probes lost": f"{lost:,} of {sent:,}"} if sent else {}
-    facts |= {"equal blocks": f"{beside.equal:,} of {beside.compared:,}"}
+    if simulation is not None:
+        facts |= {"equal blocks": f"{beside.equal:,} of {beside.compared:,}"}
     text = html.page(f"{run.scenario.name}, emulated", run.scenario.description, facts, sections)
     return html.write(out, text)
 
@@ -83,15 +89,14 @@ def tables(beside: Beside) -> list[Table]:
     ]
     tunnels = [
         (
-            each.tunnel + (" (authentication only)" if each.mode == "psk" else ""),
+            each.tunnel,
+            "psk, authentication only" if each.mode == "psk" else each.mode,
             *_both(each.sessions),
             *_both(each.first_session_s, 1),
             *_both(each.refused),
             _ms(quantile(each.refreshes_s, 0.5)),
-            _ms(max(each.refreshes_s, default=None)),
             f"{each.lost}/{each.sent}",
             _ms(each.longest_gap_s if each.sent else None),
-            _ms(each.rtt_s),
         )
         for each in beside.tunnels
     ]
@@ -115,8 +120,8 @@ def tables(beside: Beside) -> list[Table]:
         ),
         Table(
             "Tunnels, emulated | simulated",
-            ("tunnel", "fresh keys", "| sim.", "first (s)", "| sim.", "refused", "| sim.", "refresh (ms)", "longest",
-             "lost/sent", "gap (ms)", "rtt (ms)"),
+            ("tunnel", "mode", "keys", "| sim.", "first (s)", "| sim.", "refused", "| sim.", "refresh (ms)",
+             "lost/sent", "gap (ms)"),
             tunnels[: network_page.MOST_ROWS],
         ),
         Table("A refresh, only emulated (ms)", ("step", "n", "p50", "p90", "p99", "longest"), latencies),
@@ -130,24 +135,25 @@ STEPS = {
 }
 
 
-def _pictures(run: NetworkRun, simulation: NetworkRun, beside: Beside, out: Path) -> list[Picture]:
+def _pictures(run: NetworkRun, simulation: NetworkRun | None, beside: Beside, out: Path) -> list[Picture]:
     name = run.scenario.name
     drawn = [
         Picture(
-            emulation_figures.over_time(run, simulation, f"{name}: key and keys over time, both runs", out)[1],
+            emulation_figures.over_time(run, simulation, f"{name}: key, and fresh keys in use", out)[1],
             "Above: key bits that both ends of a link distilled, all links; below: sessions with a fresh key. The "
             "emulation follows the simulation as long as the machine keeps up with the photons.",
         )
     ]
     if not beside.tunnels:
         return drawn
-    drawn.append(
-        Picture(
-            emulation_figures.tunnels_beside(run, simulation, f"{name}: tunnels, both runs", out)[1],
-            "Every tunnel's sessions, simulated above, emulated below. Dots: a fresh key comes into use. Crosses: a "
-            "key was due and could not be had.",
+    if simulation is not None:
+        drawn.append(
+            Picture(
+                emulation_figures.tunnels_beside(run, simulation, f"{name}: tunnels, both runs", out)[1],
+                "Every tunnel's sessions, simulated above, emulated below. Dots: a fresh key comes into use. Crosses: "
+                "a key was due and could not be had.",
+            )
         )
-    )
     if beside.refreshes_s:
         drawn.append(
             Picture(

@@ -1,6 +1,7 @@
 """What happened in a network run, over time: who was served, what was in stock, who got keys, what the tunnels used."""
 
 import bisect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,18 @@ MOST_LINES = 16
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, "#A6761D", "#333333")
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 
-AGES_S = (0.0, 60.0, 120.0, 300.0, 600.0, 1e9)
+Edges = tuple[float, float, float, float, float, float]
+
+AGES_S: Edges = (0.0, 60.0, 120.0, 300.0, 600.0, 1e9)
+SHORT_AGES_S: Edges = (0.0, 5.0, 10.0, 20.0, 60.0, 1e9)
+"""Edges of the ages that are told apart; the short ones where tunnels want a key every few seconds."""
+
+AGE_LABELS = {AGES_S: ("< 1 min", "1-2 min", "2-5 min", "5-10 min", "> 10 min"),
+              SHORT_AGES_S: ("< 5 s", "5-10 s", "10-20 s", "20-60 s", "> 1 min")}  # fmt: skip
+
+SHORT_S = 20.0
+"""Period of tunnels up to which the ages are the short ones."""
+
 AGE_COLOURS = ("#08519C", "#3182BD", "#6BAED6", "#BDD7E7", "#EFD9C1")
 """Dark: a fresh key; pale: an old one. Told apart by lightness alone."""
 
@@ -59,7 +71,7 @@ def timeline(run: NetworkRun, title: str, out: Path) -> list[Path]:
         if tunnels:
             _deliveries(axes[3], run, tunnels)
             _states(axes[4], run, tunnels)
-            _age_key(drawing)
+            _age_key(drawing, run)
         for ax in axes:
             mark_faults(ax, run)
         axes[0].set_xlim(0.0, run.duration_s)
@@ -96,7 +108,7 @@ def sessions_zoom(run: NetworkRun, title: str, out: Path, until_s: float) -> lis
         ax.set_xlim(0.0, until_s)
         ax.set_xlabel("time (s)")
         ax.set_title(title)
-        _age_key(drawing)
+        _age_key(drawing, run)
         return save(drawing, out, "sessions")
 
 
@@ -200,20 +212,26 @@ def _deliveries(ax: Axes, run: NetworkRun, tunnels: Sequence[str]) -> None:
 
 
 def _states(ax: Axes, run: NetworkRun, tunnels: Sequence[str]) -> None:
-    found = sessions(run)
+    found, ages_s = sessions(run), _ages_s(run)
     for row, name in enumerate(tunnels):
         pieces: dict[int, list[tuple[float, float]]] = {}
         for each in found[name]:
-            for place, begin_s, end_s in _by_age(each):
+            for place, begin_s, end_s in _by_age(each, ages_s):
                 pieces.setdefault(place, []).append((begin_s, end_s - begin_s))
         for place, spans in pieces.items():
             ax.broken_barh(spans, (row - 0.36, 0.72), color=AGE_COLOURS[place], lw=0.0)
     _rows(ax, tunnels, "sessions")
 
 
-def _by_age(session: Session) -> list[tuple[int, float, float]]:
+def _ages_s(run: NetworkRun) -> Edges:
+    """Return the edges of the ages that fit a run's tunnels."""
+    short = max((tunnel.period_s for tunnel in run.scenario.tunnel.values()), default=math.inf) <= SHORT_S
+    return SHORT_AGES_S if short else AGES_S
+
+
+def _by_age(session: Session, ages_s: Edges = AGES_S) -> list[tuple[int, float, float]]:
     """Cut a session where its key comes of another age; return (age's place, begin, end)."""
-    edges = [session.key_s + age_s for age_s in AGES_S]
+    edges = [session.key_s + age_s for age_s in ages_s]
     pieces, at_s = [], session.begin_s
     while at_s < session.end_s:
         place = min(bisect.bisect_right(edges, at_s) - 1, len(AGE_COLOURS) - 1)
@@ -223,13 +241,12 @@ def _by_age(session: Session) -> list[tuple[int, float, float]]:
     return pieces
 
 
-def _age_key(drawing: Figure) -> None:
+def _age_key(drawing: Figure, run: NetworkRun) -> None:
     """Say below the panels which colour is which age."""
-    labels = ["< 1 min", "1-2 min", "2-5 min", "5-10 min", "> 10 min"]
     handles = [Patch(color=colour) for colour in AGE_COLOURS]
     drawing.legend(
         handles,
-        labels,
+        AGE_LABELS[_ages_s(run)],
         title="age of the key in use",
         ncols=5,
         loc="outside lower right",

@@ -10,7 +10,7 @@ import msgspec
 
 
 class Both(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A number of the emulated run, and the simulation's; None: it never came to that."""
+    """A number of the emulated run, and the simulation's; None: it never came to that, or there is no simulation."""
 
     emulated: float | None
     simulated: float | None
@@ -75,6 +75,7 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         steps_s: Steps of a refresh (``enc_keys``, ``peer``, ``switch``) to how long they took, one for each refresh.
         unknown_faults: Faults that the simulation does not know: on command, or such that only an emulation can have.
         cut: Whether the run was ended before its last slot; the simulation then has as many slots.
+        alone: Whether there is no simulation beside it.
         problems: What processes told that should not be, such as their ends.
     """
 
@@ -85,6 +86,7 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     steps_s: dict[str, tuple[float, ...]]
     unknown_faults: tuple[str, ...]
     cut: bool
+    alone: bool
     problems: tuple[str, ...]
 
     @property

@@ -91,19 +91,19 @@ def simulated(run: NetworkRun, directory: Path, *, watch: Callable[[Event], None
     return made
 
 
-def compare(run: NetworkRun, simulation: NetworkRun) -> Beside:
-    """Return the two runs beside each other."""
+def compare(run: NetworkRun, simulation: NetworkRun | None) -> Beside:
+    """Return the two runs beside each other; without a simulation, what the emulated one alone tells."""
     cut = as_run(run) is not run
     run = as_run(run)
-    ours, theirs = summarise(run), summarise(simulation)
-    known = set(simulation.scenario.fault)
+    ours, theirs = summarise(run), None if simulation is None else summarise(simulation)
+    known = set(run.scenario.fault if simulation is None else simulation.scenario.fault)
     began = dict.fromkeys(event.fault for event in run.events if isinstance(event, FaultChanged) and event.active)
     refreshed = [event for event in run.events if isinstance(event, Refreshed)]
     return Beside(
         channel=channel(run),
-        totals=_totals(ours, theirs),
+        totals=_totals(ours, theirs, tunnels=_has_tunnels(run)),
         links=tuple(_links(run, simulation, ours, theirs)),
-        tunnels=tuple(_tunnels(run, ours, theirs)) if simulation.scenario.tunnel else (),
+        tunnels=tuple(_tunnels(run, ours, theirs)) if _has_tunnels(run) else (),
         steps_s={
             "enc_keys": tuple(event.enc_s for event in refreshed),
             "peer": tuple(event.peer_s for event in refreshed),
@@ -111,6 +111,7 @@ def compare(run: NetworkRun, simulation: NetworkRun) -> Beside:
         },
         unknown_faults=tuple(name for name in began if name not in known),
         cut=cut,
+        alone=simulation is None,
         problems=tuple(_problems(run.events)),
     )
 
@@ -131,9 +132,9 @@ def _has_tunnels(run: NetworkRun) -> bool:
     return any(hasattr(event, "tunnel") for event in run.events)
 
 
-def _totals(ours: NetworkSummary, theirs: NetworkSummary) -> dict[str, Both]:
+def _totals(ours: NetworkSummary, theirs: NetworkSummary | None, *, tunnels: bool) -> dict[str, Both]:
     def values(summary: NetworkSummary) -> dict[str, float | None]:
-        tunnels = summary.tunnels.values()
+        each_tunnel = summary.tunnels.values()
         found: dict[str, float | None] = {
             "blocks": float(summary.minted.blocks),
             "sifted_bits": float(summary.minted.sifted_bits),
@@ -141,46 +142,44 @@ def _totals(ours: NetworkSummary, theirs: NetworkSummary) -> dict[str, Both]:
             "rejected_blocks": float(sum(link.rejected for link in summary.links.values())),
             "alarms": float(sum(link.alarms for link in summary.links.values())),
         }
-        if not summary.tunnels:
+        if not tunnels:
             return found
         return found | {
             "keys_delivered": float(summary.minted.keys_delivered),
             "sessions": float(summary.minted.sessions),
             "first_key_s": summary.minted.first_key_s,
-            "refused": float(sum(each.refused for each in tunnels)),
-            "renewals": float(sum(each.renewals for each in tunnels)),
-            "tunnels_without_key": float(sum(each.sessions == 0 for each in tunnels)),
-            "key_age_max_s": max((each.age_max_s or 0.0 for each in tunnels), default=None),
-            "without_session_s": sum(each.down_s for each in tunnels),
+            "refused": float(sum(each.refused for each in each_tunnel)),
+            "renewals": float(sum(each.renewals for each in each_tunnel)),
+            "tunnels_without_key": float(sum(each.sessions == 0 for each in each_tunnel)),
+            "key_age_max_s": max((each.age_max_s or 0.0 for each in each_tunnel), default=None),
+            "without_session_s": sum(each.down_s for each in each_tunnel),
         }
 
-    emulated, simulation = values(ours), values(theirs)
-    return {
-        name: Both(emulated=value, simulated=simulation[name]) for name, value in emulated.items() if name in simulation
-    }
+    simulation = {} if theirs is None else values(theirs)
+    return {name: Both(emulated=value, simulated=simulation.get(name)) for name, value in values(ours).items()}
 
 
 def _links(
-    run: NetworkRun, simulation: NetworkRun, ours: NetworkSummary, theirs: NetworkSummary
+    run: NetworkRun, simulation: NetworkRun | None, ours: NetworkSummary, theirs: NetworkSummary | None
 ) -> Iterable[LinkBeside]:
-    here, there = _blocks(run), _blocks(simulation)
+    here, there = _blocks(run), {} if simulation is None else _blocks(simulation)
     for name, link in ours.links.items():
-        other = theirs.links[name]
+        other = None if theirs is None else theirs.links[name]
         mine = {number: block for (where, number), block in here.items() if where == name}
         its = {number: block for (where, number), block in there.items() if where == name}
         common = sorted(mine.keys() & its.keys())
         unequal = tuple(number for number in common if mine[number] != its[number])
         yield LinkBeside(
             link=name,
-            blocks=Both(emulated=float(link.blocks), simulated=float(other.blocks)),
-            sifted_bits=Both(emulated=float(link.ledger.sifted), simulated=float(other.ledger.sifted)),
-            key_bits=Both(emulated=float(link.ledger.final), simulated=float(other.ledger.final)),
-            rejected=Both(emulated=float(link.rejected), simulated=float(other.rejected)),
-            alarms=Both(emulated=float(link.alarms), simulated=float(other.alarms)),
+            blocks=Both(emulated=link.blocks, simulated=None if other is None else other.blocks),
+            sifted_bits=Both(emulated=link.ledger.sifted, simulated=None if other is None else other.ledger.sifted),
+            key_bits=Both(emulated=link.ledger.final, simulated=None if other is None else other.ledger.final),
+            rejected=Both(emulated=link.rejected, simulated=None if other is None else other.rejected),
+            alarms=Both(emulated=link.alarms, simulated=None if other is None else other.alarms),
             equal=len(common) - len(unequal),
             unequal=unequal,
             only_simulated=tuple(sorted(its.keys() - mine.keys())),
-            only_emulated=tuple(sorted(mine.keys() - its.keys())),
+            only_emulated=tuple(sorted(mine.keys() - its.keys())) if other else (),
         )
 
 
@@ -190,7 +189,7 @@ def _blocks(run: NetworkRun) -> dict[tuple[str, int], BlockRecord]:
     }
 
 
-def _tunnels(run: NetworkRun, ours: NetworkSummary, theirs: NetworkSummary) -> Iterable[TunnelBeside]:
+def _tunnels(run: NetworkRun, ours: NetworkSummary, theirs: NetworkSummary | None) -> Iterable[TunnelBeside]:
     refreshes_s: dict[str, list[float]] = {name: [] for name in ours.tunnels}
     probed: dict[str, list[Probed]] = {name: [] for name in ours.tunnels}
     for event in run.events:
@@ -199,17 +198,19 @@ def _tunnels(run: NetworkRun, ours: NetworkSummary, theirs: NetworkSummary) -> I
         elif isinstance(event, Probed):
             probed[event.tunnel].append(event)
     for name, tunnel in ours.tunnels.items():
-        other, found = theirs.tunnels[name], probed[name]
+        other, found = None if theirs is None else theirs.tunnels[name], probed[name]
         round_trips_s = [each.rtt_s for each in found if each.rtt_s is not None]
         yield TunnelBeside(
             tunnel=name,
             mode=run.scenario.tunnel[name].mode,
-            keys=Both(emulated=float(tunnel.keys), simulated=float(other.keys)),
-            sessions=Both(emulated=float(tunnel.sessions), simulated=float(other.sessions)),
-            refused=Both(emulated=float(tunnel.refused), simulated=float(other.refused)),
-            first_session_s=Both(emulated=tunnel.first_session_s, simulated=other.first_session_s),
-            key_age_max_s=Both(emulated=tunnel.age_max_s, simulated=other.age_max_s),
-            down_s=Both(emulated=tunnel.down_s, simulated=other.down_s),
+            keys=Both(emulated=tunnel.keys, simulated=None if other is None else other.keys),
+            sessions=Both(emulated=tunnel.sessions, simulated=None if other is None else other.sessions),
+            refused=Both(emulated=tunnel.refused, simulated=None if other is None else other.refused),
+            first_session_s=Both(
+                emulated=tunnel.first_session_s, simulated=None if other is None else other.first_session_s
+            ),
+            key_age_max_s=Both(emulated=tunnel.age_max_s, simulated=None if other is None else other.age_max_s),
+            down_s=Both(emulated=tunnel.down_s, simulated=None if other is None else other.down_s),
             refreshes_s=tuple(refreshes_s[name]),
             sent=sum(each.sent for each in found),
             lost=sum(each.lost for each in found),

@@ -13,22 +13,22 @@ MOST_NAMED = 12
 
 def sentences(beside: Beside) -> list[str]:
     """Return what the comparison says, for people."""
-    found = [_agreement(beside)]
+    found = ["The run was not simulated for comparison."] if beside.alone else [_agreement(beside)]
     if beside.missing:
         words = "they were given up, or not distilled before the run ended (a machine that is too slow for its speed)"
         found.append(f"{beside.missing} blocks of the simulation are missing in the emulation: {words}.")
-    if beside.unknown_faults:
+    if beside.unknown_faults and not beside.alone:
         names = ", ".join(beside.unknown_faults)
         found.append(f"The simulation does not know these faults: {names}. Where they acted, the runs differ.")
     if beside.cut:
-        found.append("The run was ended before its last slot; the simulation has as many slots as it had.")
+        also = "" if beside.alone else "; the simulation has as many slots as it had"
+        found.append(f"The run was ended before its last slot{also}.")
     if beside.channel:
         found.append(f"Channel: {beside.channel}. {_worth(beside.channel)}")
     psk = [tunnel.tunnel for tunnel in beside.tunnels if tunnel.mode == "psk"]
     if psk:
         found.append(
-            f"{len(psk)} of {len(beside.tunnels)} tunnels use their key as an IKE pre-shared key: authentication only. "
-            "The session keys come from Diffie-Hellman, and who breaks that reads the traffic, QKD or not."
+            f"{len(psk)} of {len(beside.tunnels)} tunnels are of mode psk, authentication only: {_psk(beside)}"
         )
     return found
 
@@ -47,6 +47,28 @@ def rows(beside: Beside, mint: str) -> tuple[Row, ...]:
         beside: The comparison.
         mint: Accounting that minted the keys.
     """
+    made = [] if beside.alone else _compared(beside, mint)
+    if not beside.channel:
+        return tuple(made)
+    psk = any(tunnel.mode == "psk" for tunnel in beside.tunnels)
+    note = f"channel {beside.channel}" + ("; psk: authentication only" if psk else "")
+    refreshes_s = beside.refreshes_s
+    sent, lost = sum(tunnel.sent for tunnel in beside.tunnels), sum(tunnel.lost for tunnel in beside.tunnels)
+    measured: tuple[tuple[str, str, float | None, int], ...] = (
+        ("refresh_p50_s", "s", quantile(refreshes_s, 0.5), len(refreshes_s)),
+        ("refresh_p99_s", "s", quantile(refreshes_s, 0.99), len(refreshes_s)),
+        ("probes_sent", "", float(sent), len(beside.tunnels)),
+        ("probes_lost", "", float(lost), len(beside.tunnels)),
+        ("longest_gap_s", "s", max((each.longest_gap_s for each in beside.tunnels), default=None), len(beside.tunnels)),
+    )
+    made += [
+        Row(quantity=name, unit=unit, mean=value, n=count or None, note=note) for name, unit, value, count in measured
+    ]
+    return tuple(made)
+
+
+def _compared(beside: Beside, mint: str) -> list[Row]:
+    """Return the simulation's numbers, and how many blocks agree."""
     of_key = {"blocks", "sifted_bits", "final_bits_in_total", "keys_delivered", "sessions", "first_key_s"}
     made = [
         Row(
@@ -71,23 +93,7 @@ def rows(beside: Beside, mint: str) -> tuple[Row, ...]:
             note="distilled in the simulation, not in the emulation",
         )
     )
-    if not beside.channel:
-        return tuple(made)
-    psk = any(tunnel.mode == "psk" for tunnel in beside.tunnels)
-    note = f"channel {beside.channel}" + ("; psk: authentication only" if psk else "")
-    refreshes_s = beside.refreshes_s
-    sent, lost = sum(tunnel.sent for tunnel in beside.tunnels), sum(tunnel.lost for tunnel in beside.tunnels)
-    measured: tuple[tuple[str, str, float | None, int], ...] = (
-        ("refresh_p50_s", "s", quantile(refreshes_s, 0.5), len(refreshes_s)),
-        ("refresh_p99_s", "s", quantile(refreshes_s, 0.99), len(refreshes_s)),
-        ("probes_sent", "", float(sent), len(beside.tunnels)),
-        ("probes_lost", "", float(lost), len(beside.tunnels)),
-        ("longest_gap_s", "s", max((each.longest_gap_s for each in beside.tunnels), default=None), len(beside.tunnels)),
-    )
-    made += [
-        Row(quantity=name, unit=unit, mean=value, n=count or None, note=note) for name, unit, value, count in measured
-    ]
-    return tuple(made)
+    return made
 
 
 def _unit(quantity: str) -> str:
@@ -107,6 +113,15 @@ def _agreement(beside: Beside) -> str:
     return (
         f"{beside.equal} of the {beside.compared} blocks that both runs distilled are equal in every count; "
         f"not equal: {', '.join(named[:MOST_NAMED])}{more}."
+    )
+
+
+def _psk(beside: Beside) -> str:
+    if beside.channel.startswith("aead"):
+        return "with IPsec their key would be a pre-shared key of IKE, and would not enter the keys of the traffic."
+    return (
+        "their key is a pre-shared key of IKE. The keys of the traffic come from Diffie-Hellman alone, and who breaks "
+        "that reads the traffic, QKD or not."
     )
 
 
