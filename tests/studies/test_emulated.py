@@ -133,11 +133,15 @@ def test_what_a_simulation_cannot_have_is_left_out_and_named() -> None:
         "store": Fault(at_s=1.0, until_s=2.0, store="alice"),
         "cut": Fault(at_s=1.0, until_s=2.0, cut="alice-bob"),
     }
-    run = as_if_emulated((FaultChanged(at_s=1.0, fault="store", active=True), *simulation().events))
+    run = as_if_emulated((FaultChanged(at_s=6.0, fault="store", active=True), *simulation().events))
     run = NetworkRun(run.manifest, msgspec.structs.replace(run.scenario, fault=faults), run.events, run.duration_s)
 
     assert list(emulated.counterpart(run).fault) == ["cut"]
-    assert emulated.compare(run, simulation()).unknown_faults == ("store",)
+    beside = emulated.compare(run, simulation())
+    assert beside.unknown_faults == ("store",)
+    assert beside.undisturbed is not None
+    equal, compared = beside.undisturbed
+    assert 0 < equal == compared < SLOTS
 
 
 def test_key_servers_without_tunnels_are_simulated_without_tunnels() -> None:

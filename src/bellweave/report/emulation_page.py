@@ -62,7 +62,7 @@ def run_page(
     facts = network_page.facts(run, summary)
     facts = {"time": facts.pop("virtual time")} | facts
     if beside.channel:
-        facts |= {"channel": beside.channel}
+        facts |= {"channel": beside.channel.split(" (", maxsplit=1)[0]}
     if beside.refreshes_s:
         facts |= {"refresh, median": f"{_ms(quantile(beside.refreshes_s, 0.5))} ms"}
         sent, lost = sum(each.sent for each in beside.tunnels), sum(each.lost for each in beside.tunnels)

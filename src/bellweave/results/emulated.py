@@ -74,6 +74,7 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         links, tunnels: In the scenario's order.
         steps_s: Steps of a refresh (``enc_keys``, ``peer``, ``switch``) to how long they took, one for each refresh.
         unknown_faults: Faults that the simulation does not know: on command, or such that only an emulation can have.
+        undisturbed: How many blocks from before the first of these faults are equal in both runs, of how many.
         cut: Whether the run was ended before its last slot; the simulation then has as many slots.
         alone: Whether there is no simulation beside it.
         problems: What processes told that should not be, such as their ends.
@@ -85,6 +86,7 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tunnels: tuple[TunnelBeside, ...]
     steps_s: dict[str, tuple[float, ...]]
     unknown_faults: tuple[str, ...]
+    undisturbed: tuple[int, int] | None
     cut: bool
     alone: bool
     problems: tuple[str, ...]

@@ -98,6 +98,7 @@ def compare(run: NetworkRun, simulation: NetworkRun | None) -> Beside:
     ours, theirs = summarise(run), None if simulation is None else summarise(simulation)
     known = set(run.scenario.fault if simulation is None else simulation.scenario.fault)
     began = dict.fromkeys(event.fault for event in run.events if isinstance(event, FaultChanged) and event.active)
+    unknown = tuple(name for name in began if name not in known)
     refreshed = [event for event in run.events if isinstance(event, Refreshed)]
     return Beside(
         channel=channel(run),
@@ -109,7 +110,8 @@ def compare(run: NetworkRun, simulation: NetworkRun | None) -> Beside:
             "peer": tuple(event.peer_s for event in refreshed),
             "switch": tuple(event.switch_s for event in refreshed),
         },
-        unknown_faults=tuple(name for name in began if name not in known),
+        unknown_faults=unknown,
+        undisturbed=_undisturbed(run, simulation, unknown) if unknown and simulation else None,
         cut=cut,
         alone=simulation is None,
         problems=tuple(_problems(run.events)),
@@ -187,6 +189,19 @@ def _blocks(run: NetworkRun) -> dict[tuple[str, int], BlockRecord]:
     return {
         (event.block.link, event.block.block): event.block for event in run.events if isinstance(event, BlockDistilled)
     }
+
+
+def _undisturbed(run: NetworkRun, simulation: NetworkRun, faults: tuple[str, ...]) -> tuple[int, int]:
+    """Return how many blocks from before these faults are equal in both runs, of how many."""
+    first_s = min(e.at_s for e in run.events if isinstance(e, FaultChanged) and e.active and e.fault in faults)
+    slot = max((e.slot for e in run.events if isinstance(e, SlotBegan) and e.at_s <= first_s), default=0)
+    there = _blocks(simulation)
+    pairs = [
+        (event.block, there[event.block.link, event.block.block])
+        for event in run.events
+        if isinstance(event, BlockDistilled) and event.slot < slot and (event.block.link, event.block.block) in there
+    ]
+    return sum(mine == its for mine, its in pairs), len(pairs)
 
 
 def _tunnels(run: NetworkRun, ours: NetworkSummary, theirs: NetworkSummary | None) -> Iterable[TunnelBeside]:

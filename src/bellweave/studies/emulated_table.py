@@ -19,7 +19,10 @@ def sentences(beside: Beside) -> list[str]:
         found.append(f"{beside.missing} blocks of the simulation are missing in the emulation: {words}.")
     if beside.unknown_faults and not beside.alone:
         names = ", ".join(beside.unknown_faults)
-        found.append(f"The simulation does not know these faults: {names}. Where they acted, the runs differ.")
+        found.append(f"The simulation does not know these faults: {names}. From the first of them on the runs differ.")
+    if beside.undisturbed is not None:
+        equal, compared = beside.undisturbed
+        found.append(f"Of the {compared} blocks whose photons came before it {equal} are equal in every count.")
     if beside.cut:
         also = "" if beside.alone else "; the simulation has as many slots as it had"
         found.append(f"The run was ended before its last slot{also}.")
