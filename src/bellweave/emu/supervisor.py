@@ -58,7 +58,8 @@ async def emulate(
         journal = Journal(writer.append, *(() if watch is None else (watch,)), hold=request.hold)
         running = Run(scenario, request, journal, say or _quiet, announce)
         await running.live(stop or asyncio.Event())
-    return NetworkRun(manifest, scenario, tuple(journal.events), slots * schedule.slot_s / schedule.speed)
+    duration_s = min(slots * schedule.wall_slot_s, running.lasted_s)
+    return NetworkRun(manifest, scenario, tuple(journal.events), duration_s)
 
 
 @contextlib.contextmanager
