@@ -1,0 +1,175 @@
+"""What can be set about a wide-area network: ``[memory]``, ``[master.x] [slave.x] [repeater.x] [hop.x] [demand.x]``.
+
+Defaults are the cluster paper's where it prints a value: 100 us for a Bell measurement, 1040 us to retrieve a qubit,
+145 us for an attempt, 0.4 dB/km.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from bellweave.params import NonNegative, Params, Positive, PositiveInt, Probability
+
+Fidelity = Annotated[float, msgspec.Meta(ge=0.25, le=1.0)]
+"""Fidelity to the wanted Bell state; 0.25: nothing is left of it."""
+
+SwapOrder = Literal["hop-by-hop", "nested", "asap", "optimal"]
+Router = Literal["hops", "length", "reliability", "rate", "multipath", "online"]
+
+
+class Memory(Params, frozen=True, kw_only=True):
+    """What a node's memories can do.
+
+    Attributes:
+        lifetime_s: A stored qubit is dropped at this age; None: never.
+        cutoff_s: A pair is given up at this age, before its memory would drop it; None: it is not.
+        coherence_s: Time constant of the decay of a stored qubit towards white noise (depolarising); None: none.
+        retrieval_s: Time to bring a stored qubit out.
+        efficiency: Probability that it comes out.
+    """
+
+    lifetime_s: Positive | None = None
+    cutoff_s: Positive | None = None
+    coherence_s: Positive | None = None
+    retrieval_s: NonNegative = 1.04e-3
+    efficiency: Probability = 1.0
+
+
+class Repeater(Params, frozen=True, kw_only=True):
+    """A repeater of the backbone; a master is one too, towards the backbone.
+
+    Attributes:
+        swap_probability: Success of a Bell measurement on two stored qubits, q.
+        measurement_s: How long it takes.
+        gate_fidelity: Of the two-qubit gate in it, as a depolarising channel.
+        readout_error: Probability that one of its two outcome bits is wrong.
+        memory: Its memories.
+        x_km, y_km: Where it stands, for drawings and lengths; None: nowhere in particular.
+    """
+
+    swap_probability: Probability = 1.0
+    measurement_s: NonNegative = 100e-6
+    gate_fidelity: Fidelity = 1.0
+    readout_error: Probability = 0.0
+    memory: Memory = msgspec.field(default_factory=Memory)
+    x_km: float | None = None
+    y_km: float | None = None
+
+
+class Master(Params, frozen=True, kw_only=True):
+    """The master of a cluster: source of entangled pairs, joint measurement, memories, and its repeater.
+
+    Attributes:
+        units: Memory units for MDI-QKD in the cluster, N_m.
+        ekert_rate: Key bits that one pair of memory units gives per attempt by Ekert91, R_ekr, in ``paper`` mode; in
+            ``physical`` mode it follows from the source, the slaves' fibres and the protocol.
+        mdi_rate: The same for MDI-QKD, R_mdi.
+        source_pair_rate_hz: Pairs/s of its source, for ``physical`` mode.
+        visibility: Of its source's pairs and of its Bell measurement.
+        repeater: Its end of the backbone.
+    """
+
+    units: PositiveInt = 10
+    ekert_rate: Probability = 0.25
+    mdi_rate: Probability = 0.125
+    source_pair_rate_hz: Positive = 1.0e6
+    visibility: Probability = 0.98
+    repeater: Repeater = msgspec.field(default_factory=Repeater)
+
+
+class Slave(Params, frozen=True, kw_only=True):
+    """A slave: an end point of entanglement, with the key pool that its hosts draw from.
+
+    Attributes:
+        master: Its cluster.
+        length_km, loss_db_per_km: Of its fibre to the master.
+        units: Memory units, N_s.
+        memory: Its memories.
+        hosts: Names of the classical hosts (SAEs) that it serves.
+    """
+
+    master: str
+    length_km: NonNegative = 5.0
+    loss_db_per_km: NonNegative = 0.4
+    units: PositiveInt = 10
+    memory: Memory = msgspec.field(default_factory=Memory)
+    hosts: tuple[str, ...] = ()
+
+
+class Hop(Params, frozen=True, kw_only=True):
+    """An edge of the backbone: two neighbours that store halves of the same pairs. Slave-master edges are made from the
+    slaves; master-repeater edges are hops like all others.
+
+    Attributes:
+        a, b: Repeaters or masters.
+        length_km, loss_db_per_km: Of the fibre between them.
+        units: Memory units on each side, m.
+        attempt_s: Period of the attempts of one unit; None: the round trip of light in fibre, 145 us at least.
+        success: Probability of one attempt; None: Eq. 7, 10^(-loss/10).
+        fidelity: Of a fresh pair.
+    """
+
+    a: str
+    b: str
+    length_km: NonNegative
+    loss_db_per_km: NonNegative = 0.4
+    units: PositiveInt = 10
+    attempt_s: Positive | None = None
+    success: Probability | None = None
+    fidelity: Fidelity = 1.0
+
+
+class Purification(Params, frozen=True, kw_only=True):
+    """Two pairs of a hop become one better one.
+
+    Attributes:
+        protocol: ``bbpssw`` or ``dejmps``.
+        rounds: How often, on every hop, before it is used.
+    """
+
+    protocol: Literal["bbpssw", "dejmps"] = "dejmps"
+    rounds: PositiveInt = 1
+
+
+class Backbone(Params, frozen=True, kw_only=True):
+    """How the backbone works.
+
+    Attributes:
+        mode: ``paper``: one end-to-end pair is one key bit, pairs are perfect, classical messages take no time.
+            ``physical``: Bell-diagonal pairs that decay, imperfect swaps, classical latency, Ekert91, distillation.
+        swap_order: ``hop-by-hop`` (the paper), ``nested``, ``asap``, or ``optimal`` (shares from the linear program).
+        router: fewest ``hops``, shortest ``length``, most ``reliability``, highest ``rate`` (Eq. 9), ``multipath`` (the
+            linear program), or ``online`` (aware of load and memories).
+        candidates: Paths that are scored for a request, at most.
+        fairness: What concurrent demands share by: ``max-min``, ``weighted`` or ``total``.
+        light_km_per_s: Speed of classical messages and photons in fibre.
+        purification: None: none.
+        timeout_s: Longest a request waits for its path.
+    """
+
+    mode: Literal["paper", "physical"] = "paper"
+    swap_order: SwapOrder = "asap"
+    router: Router = "rate"
+    candidates: PositiveInt = 5
+    fairness: Literal["max-min", "weighted", "total"] = "max-min"
+    light_km_per_s: Positive = 2.0e5
+    purification: Purification | None = None
+    timeout_s: Positive = 10.0
+
+
+class Demand(Params, frozen=True, kw_only=True):
+    """Key that two slaves want.
+
+    Attributes:
+        a, b: Slaves, of one cluster or of two.
+        start_s, until_s: When; None: until the end.
+        bits_per_s: Key rate that is asked for; None: whatever there is.
+        weight: Share among demands that compete.
+    """
+
+    a: str
+    b: str
+    start_s: NonNegative = 0.0
+    until_s: NonNegative | None = None
+    bits_per_s: Positive | None = None
+    weight: Positive = 1.0
