@@ -97,8 +97,9 @@ class Slave(Params, frozen=True, kw_only=True):
 
 
 class Hop(Params, frozen=True, kw_only=True):
-    """An edge of the backbone: two neighbours that store halves of the same pairs. Slave-master edges are made from the
-    slaves; master-repeater edges are hops like all others.
+    """An edge of the backbone: two neighbours that store halves of the same pairs.
+
+    Slave-master edges are made from the slaves; master-repeater edges are hops like all others.
 
     Attributes:
         a, b: Repeaters or masters.
