@@ -80,8 +80,8 @@ class Fault(Params, frozen=True, kw_only=True):
         set: Scenario paths to the values that they have meanwhile, such as ``source.eps.local_pair_rate_hz = 4000.0``,
             ``link.alice-bob.fibre.length_km = 2.0`` or ``link.alice-bob.eavesdropper = { fraction = 1.0 }``; ``*``
             stands for every name.
-        down: A node that fails: its detectors, KME and gateway.
-        cut: A link whose quantum channel is cut.
+        down: A node that fails: its detectors, KME and gateway; or a master, slave or repeater: its memories too.
+        cut: A link whose quantum channel is cut; or a hop, or a slave's fibre to its master by the slave's name.
     """
 
     at_s: NonNegative
