@@ -69,13 +69,20 @@ class Node:
 
 
 class Nodes:
-    """All nodes of a scenario, and the network between their KMEs."""
+    """All nodes of a scenario, and the network between their KMEs.
 
-    def __init__(self, env: simpy.Environment, scenario: Scenario) -> None:
+    Args:
+        directories: What each node's KME knows; None: that links join neighbours.
+    """
+
+    def __init__(
+        self, env: simpy.Environment, scenario: Scenario, directories: Iterable[Directory] | None = None
+    ) -> None:
         self._env = env
         self.latency_s = scenario.data_network.latency_s
         kms, seed = scenario.kms, scenario.run.seed
-        self.by_name = {known.kme: Node(known, kms, seed) for known in _directories(scenario)}
+        found = _directories(scenario) if directories is None else directories
+        self.by_name = {known.kme: Node(known, kms, seed) for known in found}
 
     def __getitem__(self, name: str) -> Node:
         return self.by_name[name]

@@ -13,7 +13,7 @@ from bellweave import rng
 from bellweave.network.drift import Walk
 from bellweave.network.params import Schedule
 from bellweave.network.scheduling import Link, Scheduler, Situation
-from bellweave.results.network_records import BlockDistilled, SlotBegan
+from bellweave.results.network_records import BlockDistilled, Event, SlotBegan
 from bellweave.scenario.assemble import optical_link
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.timeline import State, Timeline
@@ -45,7 +45,7 @@ class Slots:
         schedule: Schedule,
         scheduler: Scheduler,
         timeline: Timeline,
-        journal: Journal,
+        journal: Journal[Event],
         hand: Hand,
         presence: Callable[[str], Presence | None],
         knowledge: tuple[Mapping[str, float], Mapping[str, float], Mapping[str, float]],
