@@ -38,7 +38,7 @@ class LanesSet(Happening, frozen=True):
     demand: str
     same_cluster: bool
     nodes: tuple[tuple[str, ...], ...]
-    units: tuple[int, ...]
+    units: tuple[tuple[int, ...], ...]
     run: int
 
 
@@ -56,12 +56,14 @@ class RequestEnded(Happening, frozen=True):
     Attributes:
         reason: One of :data:`bellweave.network.wide.agreement.messages.Reason`, or ``node failed``.
         runs: How often lanes were set up.
+        losses: How often they were lost: each time another path was looked for.
     """
 
     request: int
     demand: str
     reason: str
     runs: int
+    losses: int
     detail: str = ""
 
 

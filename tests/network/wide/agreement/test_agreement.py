@@ -26,6 +26,7 @@ from bellweave.network.wide.agreement.messages import (
     Lost,
     Noted,
     Reserve,
+    Reshared,
     Run,
     Unanswered,
     Woken,
@@ -35,9 +36,12 @@ from bellweave.sim.classical import converse, converse_in
 Process = Generator[simpy.Event, Any, None]
 
 TERMS = Terms(number=7, alice="alice", bob="bob", cluster="m", lease_s=2.0, retry_s=0.5, timeout_s=3.0)
-NORTH = Lane(nodes=("alice", "m", "n", "bob"), edges=("alice", "m-n", "bob"), keepers=("m", "m", "n"), units=4)
+NORTH = Lane(nodes=("alice", "m", "n", "bob"), edges=("alice", "m-n", "bob"), keepers=("m", "m", "n"), units=(4,) * 3)
 SOUTH = Lane(
-    nodes=("alice", "m", "r", "n", "bob"), edges=("alice", "m-r", "r-n", "bob"), keepers=("m", "m", "r", "n"), units=4
+    nodes=("alice", "m", "r", "n", "bob"),
+    edges=("alice", "m-r", "r-n", "bob"),
+    keepers=("m", "m", "r", "n"),
+    units=(4,) * 4,
 )
 EDGES = {"m": {"alice": 10, "m-n": 10, "m-r": 10}, "n": {"bob": 10}, "r": {"r-n": 10}}
 
@@ -73,7 +77,7 @@ def eventful(
                 content = Unanswered()
             case _:
                 content = everybody[message.to].answer(message, now_s)
-        if isinstance(event, Lost | Cancelled):
+        if isinstance(event, Lost | Reshared | Cancelled):
             yield Letter(message.request, "alice", "alice", event)
         yield Letter(message.request, message.to, message.sender, content)
 
@@ -137,10 +141,17 @@ def test_a_path_that_is_lost_half_way_is_replaced_by_another() -> None:
     outcome, said = run(everybody, *[None] * 6, Lost("m-n"), *[None] * 12, Cancelled())
 
     assert outcome.reason == "done"
-    assert outcome.runs == 2
+    assert (outcome.runs, outcome.losses) == (2, 1)
     assert said.count("Begin bob") == 2
     assert "Reserve r" in said
     assert held(everybody) == 0
+
+
+def test_units_that_are_shared_out_anew_are_no_loss() -> None:
+    outcome, said = run(desks(), *[None] * 6, Reshared(), *[None] * 10, Cancelled())
+
+    assert (outcome.reason, outcome.runs, outcome.losses) == ("done", 2, 0)
+    assert said.count("Release n") == 2
 
 
 def test_a_failure_elsewhere_changes_nothing() -> None:
@@ -241,7 +252,7 @@ def test_an_answer_from_somebody_else_ends_it() -> None:
         converse(alice(TERMS, plan), impostor(), CODEC)
 
 
-EVENTS = st.sampled_from([None, None, None, Unanswered(), Lost("m-n"), Lost("r"), Lost("bob"), Cancelled()])
+EVENTS = st.sampled_from([None, None, None, Unanswered(), Lost("m-n"), Lost("r"), Lost("bob"), Reshared(), Cancelled()])
 
 
 @given(st.lists(EVENTS, max_size=60), st.integers(0, 10))

@@ -65,13 +65,15 @@ class Outcome:
     Attributes:
         reason: Why.
         same_cluster: Bob's judgement; None if he gave none.
-        runs: How often lanes were set up; each after the first is a path that was lost and found anew.
+        runs: How often lanes were set up.
+        losses: How often they were lost, and not given back.
         detail: Words.
     """
 
     reason: Reason
     same_cluster: bool | None = None
     runs: int = 0
+    losses: int = 0
     detail: str = ""
 
 
@@ -91,30 +93,32 @@ def alice(terms: Terms, plan: Plan) -> Dialogue[Outcome]:
         return Outcome("peer refused", detail=verdict.reason)
     if not isinstance(verdict, Judged):
         return Outcome("peer lost", detail=f"{terms.bob} did not answer")
-    reason, runs, detail = yield from _serve(desk, terms, plan, same=verdict.same_cluster)
+    outcome = yield from _serve(desk, terms, plan, same=verdict.same_cluster)
     yield from desk.call(terms.bob, End())
-    return Outcome(reason, verdict.same_cluster, runs, detail)
+    return outcome
 
 
-def _serve(desk: Correspondence, terms: Terms, plan: Plan, *, same: bool) -> Dialogue[tuple[Reason, int, str]]:
-    """Reserve and run, anew for as long as paths are lost; return why it ended, how many runs, and words."""
-    runs, tries = 0, 0
+def _serve(desk: Correspondence, terms: Terms, plan: Plan, *, same: bool) -> Dialogue[Outcome]:
+    """Reserve and run, anew for as long as lanes are lost or units are shared out anew; return how it ended."""
+    runs = losses = tries = 0
     pause_s = terms.retry_s * (1.0 + terms.number % STAGGER / STAGGER)
     while not desk.cancelled:
+        desk.stale = False
         found = yield from _reserve(desk, plan(same, frozenset(desk.lost)), terms)
         if not isinstance(found, str):
             problem = yield from _run(desk, found, terms, mdi=same)
             yield from _release(desk, found)
             if problem is not None:
-                return problem[0], runs, problem[1]
+                return Outcome(problem[0], same, runs, losses, problem[1])
             runs, tries = runs + 1, 0
+            losses += not (desk.cancelled or desk.stale)
             continue
         if tries * pause_s >= terms.timeout_s:
-            return found, runs, f"no lanes within {terms.timeout_s:g} s"
+            return Outcome(found, same, runs, losses, f"no lanes within {terms.timeout_s:g} s")
         yield from desk.rest(pause_s)
         tries += 1
         desk.lost.clear()  # it may have come back
-    return "done", runs, ""
+    return Outcome("done", same, runs, losses)
 
 
 def _reserve(desk: Correspondence, bundles: Sequence[Bundle], terms: Terms) -> Dialogue[Bundle | Reason]:
@@ -175,6 +179,6 @@ def _needs(bundle: Bundle) -> dict[str, tuple[str, int]]:
     """Return keeper and units of every edge; lanes that share an edge add up."""
     needs: dict[str, tuple[str, int]] = {}
     for lane in bundle:
-        for edge, keeper in zip(lane.edges, lane.keepers, strict=True):
-            needs[edge] = keeper, needs.get(edge, ("", 0))[1] + lane.units
+        for edge, keeper, units in zip(lane.edges, lane.keepers, lane.units, strict=True):
+            needs[edge] = keeper, needs.get(edge, ("", 0))[1] + units
     return needs

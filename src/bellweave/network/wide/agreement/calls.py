@@ -10,6 +10,7 @@ from bellweave.network.wide.agreement.messages import (
     Contents,
     Letter,
     Lost,
+    Reshared,
     Woken,
 )
 
@@ -22,18 +23,20 @@ class Correspondence:
         request: Its number.
         name: The asker.
         cancelled: Whether the request's time is over.
+        stale: Whether units have been shared out anew since lanes were looked for.
         lost: Names of nodes and edges that have failed, as far as anybody said.
     """
 
     request: int
     name: str
     cancelled: bool = False
+    stale: bool = False
     lost: set[str] = field(default_factory=set)
     _alarms: int = 0
 
     def is_over(self, parts: AbstractSet[str]) -> bool:
-        """Return whether the request's time is over, or one of these parts has failed."""
-        return self.cancelled or bool(parts & self.lost)
+        """Return whether to stop: the time is over, one of these parts has failed, or units are shared out anew."""
+        return self.cancelled or self.stale or bool(parts & self.lost)
 
     def call(self, to: str, content: Contents) -> Dialogue[Contents]:
         """Write to somebody and return the answer; ``Unanswered`` if none comes.
@@ -82,6 +85,9 @@ class Correspondence:
         match letter.content:
             case Lost(what):
                 self.lost.add(what)
+                return None
+            case Reshared():
+                self.stale = True
                 return None
             case Cancelled():
                 self.cancelled = True

@@ -33,13 +33,13 @@ class Lane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         nodes: Names, the first slave's first.
         edges: Names, one fewer.
         keepers: Which node keeps the books of each edge.
-        units: Of every edge.
+        units: Of each edge, on each side.
     """
 
     nodes: tuple[str, ...]
     edges: tuple[str, ...]
     keepers: tuple[str, ...]
-    units: int
+    units: tuple[int, ...]
 
 
 # ----------------------------------------------------------------------------------------------- between the two slaves
@@ -161,6 +161,10 @@ class Lost(Content, frozen=True):
     what: str
 
 
+class Reshared(Content, frozen=True):
+    """Units are shared out anew among requests: other lanes may be better."""
+
+
 class Cancelled(Content, frozen=True):
     """The request's time is over."""
 
@@ -188,6 +192,7 @@ Contents = (
     | Alarm
     | Woken
     | Lost
+    | Reshared
     | Cancelled
     | Unanswered
 )
