@@ -111,7 +111,7 @@ def _serve(desk: Correspondence, terms: Terms, plan: Plan, *, same: bool) -> Dia
             if problem is not None:
                 return Outcome(problem[0], same, runs, losses, problem[1])
             runs, tries = runs + 1, 0
-            losses += not (desk.cancelled or desk.stale)
+            losses += not desk.is_over(frozenset())
             continue
         if tries * pause_s >= terms.timeout_s:
             return Outcome(found, same, runs, losses, f"no lanes within {terms.timeout_s:g} s")
