@@ -2,8 +2,8 @@
 
 As for a link with a continuous-wave source (:mod:`bellweave.photonics.theory_cw`): true coincidences times the share
 that jitter leaves in the window, accidentals S_A S_B w of clicks that have no partner, dead time and afterpulses by
-renewal, where it is short against the time between clicks. Left out, since both are of the order of 1e-4 where links are sensible: a node's own double clicks, and jitter
-across the border of two modulator slots.
+renewal, where it is short against the time between clicks. Left out, since both are of the order of 1e-4 where links
+are sensible: a node's own double clicks, and jitter across the border of two modulator slots.
 """
 
 import math
