@@ -8,13 +8,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from bellweave.params import NonNegative, Params, Positive, PositiveInt, Probability
+from bellweave.params import NonNegative, NonNegativeInt, Params, Positive, PositiveInt, Probability
 
 Fidelity = Annotated[float, msgspec.Meta(ge=0.25, le=1.0)]
 """Fidelity to the wanted Bell state; 0.25: nothing is left of it."""
 
 SwapOrder = Literal["hop-by-hop", "nested", "asap", "optimal"]
 Router = Literal["hops", "length", "reliability", "rate", "multipath", "online"]
+EkertSettings = Literal["unbiased", "ekert"]
+MdiLight = Literal["coherent", "single-photon"]
 
 
 class Memory(Params, frozen=True, kw_only=True):
@@ -56,6 +58,59 @@ class Repeater(Params, frozen=True, kw_only=True):
     y_km: float | None = None
 
 
+class Detectors(Params, frozen=True, kw_only=True):
+    """A node's single-photon detectors, all alike.
+
+    Attributes:
+        efficiency: Detection probability.
+        dark_rate_hz: Dark counts per second and detector.
+        jitter_ps: Standard deviation of a click's time.
+    """
+
+    efficiency: Probability = 0.85
+    dark_rate_hz: NonNegative = 100.0
+    jitter_ps: NonNegativeInt = 50
+
+
+class Ekert91(Params, frozen=True, kw_only=True):
+    """How a cluster runs Ekert91.
+
+    Attributes:
+        settings: ``unbiased``: two mutually unbiased key bases beside the CHSH settings; the usual proof holds.
+            ``ekert``: his own three a side, whose matching ones are 45 degrees apart; key by the CHSH value only.
+        test_share: Share of the rounds that test the CHSH inequality, with ``unbiased``.
+        epsilon: Chance that the bound on the CHSH value is above the true one; no key if it does not exceed 2.
+        window_ps: Full width of the coincidence window.
+        setting_ps: How long a modulator holds a setting.
+    """
+
+    settings: EkertSettings = "unbiased"
+    test_share: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.5
+    epsilon: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 1e-10
+    window_ps: PositiveInt = 1_000
+    setting_ps: PositiveInt = 1_000_000
+
+
+class MdiQkd(Params, frozen=True, kw_only=True):
+    """How a cluster runs MDI-QKD.
+
+    Attributes:
+        light: ``coherent``: weak pulses of random phase, with decoys. ``single-photon``: one photon a pulse.
+        intensities: Mean photon numbers of coherent pulses as they leave a slave, the signal first.
+        shares: How often each is sent; they add up to 1.
+        z_probability: How often a slave sends in basis Z.
+        pulse_rate_hz: Pairs of pulses per second.
+        gate_ps: How long the master's detectors are open for a pulse.
+    """
+
+    light: MdiLight = "coherent"
+    intensities: tuple[NonNegative, ...] = (0.4, 0.1, 0.0)
+    shares: tuple[NonNegative, ...] = (0.5, 0.3, 0.2)
+    z_probability: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.5
+    pulse_rate_hz: Positive = 1.0e8
+    gate_ps: PositiveInt = 1_000
+
+
 class Master(Params, frozen=True, kw_only=True):
     """The master of a cluster: source of entangled pairs, joint measurement, memories, and its repeater.
 
@@ -66,6 +121,8 @@ class Master(Params, frozen=True, kw_only=True):
         mdi_rate: The same for MDI-QKD, R_mdi.
         source_pair_rate_hz: Pairs/s of its source, for ``physical`` mode.
         visibility: Of its source's pairs and of its Bell measurement.
+        ekert, mdi: How the two protocols run in its cluster, for ``physical`` mode.
+        detectors: Of its Bell measurement.
         repeater: Its end of the backbone.
     """
 
@@ -74,6 +131,9 @@ class Master(Params, frozen=True, kw_only=True):
     mdi_rate: Probability = 0.125
     source_pair_rate_hz: Positive = 1.0e6
     visibility: Probability = 0.98
+    ekert: Ekert91 = msgspec.field(default_factory=Ekert91)
+    mdi: MdiQkd = msgspec.field(default_factory=MdiQkd)
+    detectors: Detectors = msgspec.field(default_factory=Detectors)
     repeater: Repeater = msgspec.field(default_factory=Repeater)
 
 
@@ -85,6 +145,8 @@ class Slave(Params, frozen=True, kw_only=True):
         length_km, loss_db_per_km: Of its fibre to the master.
         units: Memory units, N_s.
         memory: Its memories.
+        misalignment_rad: Fixed rotation of its states about Y of the Bloch sphere, measured or sent.
+        detectors: That it measures its halves of pairs with.
         hosts: Names of the classical hosts (SAEs) that it serves.
     """
 
@@ -93,6 +155,8 @@ class Slave(Params, frozen=True, kw_only=True):
     loss_db_per_km: NonNegative = 0.4
     units: PositiveInt = 10
     memory: Memory = msgspec.field(default_factory=Memory)
+    misalignment_rad: float = 0.0
+    detectors: Detectors = msgspec.field(default_factory=Detectors)
     hosts: tuple[str, ...] = ()
 
 
