@@ -1,0 +1,7 @@
+"""Key between two slaves of one cluster: Ekert91 on the master's pairs, and MDI-QKD through its measurement."""
+
+from bellweave.sim.cluster.optics import Pair
+from bellweave.sim.cluster.rates import Rates, physical_rates
+from bellweave.sim.cluster.run import Distilled, distil_ekert, distil_mdi
+
+__all__ = ["Distilled", "Pair", "Rates", "distil_ekert", "distil_mdi", "physical_rates"]
