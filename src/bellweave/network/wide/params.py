@@ -230,6 +230,8 @@ class Demand(Params, frozen=True, kw_only=True):
         start_s, until_s: When; None: until the end.
         bits_per_s: Key rate that is asked for; None: whatever there is.
         weight: Share among demands that compete.
+        derived_bits: The slaves' KMEs stretch some of the key: each 256 bits of it become so many bits of derived key
+            for hosts (SP 800-108), a multiple of 8; the seed is never used again. None: hosts get QKD key only.
     """
 
     a: str
@@ -238,3 +240,4 @@ class Demand(Params, frozen=True, kw_only=True):
     until_s: NonNegative | None = None
     bits_per_s: Positive | None = None
     weight: Positive = 1.0
+    derived_bits: Annotated[int, msgspec.Meta(ge=512, le=1 << 20, multiple_of=8)] | None = None

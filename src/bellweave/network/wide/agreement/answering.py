@@ -69,6 +69,11 @@ class Desk:
                 return Released(edge)
         return Declined(f"{type(letter.content).__name__} is no question")
 
+    def drop(self, request: int) -> None:
+        """Give up a request whose asker has failed."""
+        self.units.drop(request)
+        self._requests.discard(request)
+
     def forget(self) -> None:
         """Lose what is in memory: the node has failed."""
         self.units.forget()

@@ -55,6 +55,11 @@ class Units:
         self._expire(edge, now_s)
         return self._held[edge].get(request, (0, 0.0))[0]
 
+    def drop(self, request: int) -> None:
+        """Free all that a request holds."""
+        for held in self._held.values():
+            held.pop(request, None)
+
     def forget(self) -> None:
         """Free everything: the node has failed."""
         for held in self._held.values():
