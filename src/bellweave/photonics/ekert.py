@@ -134,10 +134,7 @@ def coincidences(
     rng = stream(seed, "ekert", link.name, "block", block, "coincidences")
     cells = ekert_theory.expect(link, settings).cells_hz
     count = int(rng.poisson(cells.sum() * link.block_s))
-    cumulative = np.cumsum(cells.ravel()) / cells.sum()
-    cumulative[-1] = 1.0
-    drawn = np.unravel_index(np.searchsorted(cumulative, rng.random(count), side="right"), cells.shape)
-    setting_a, setting_b, bit_a, bit_b = (column.astype(np.uint8) for column in drawn)
+    setting_a, setting_b, bit_a, bit_b = outcomes.drawn_cells(cells, count, rng)
     return np.arange(count), (setting_a, setting_b), (bit_a, bit_b)
 
 

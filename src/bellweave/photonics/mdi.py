@@ -17,7 +17,7 @@ from numpy.random import Generator
 
 from bellweave.bell import Reals
 from bellweave.blocks import Bytes, Ints, Rounds
-from bellweave.photonics import mdi_theory
+from bellweave.photonics import mdi_theory, outcomes
 from bellweave.photonics.mdi_params import MdiLink, Sender, check
 from bellweave.rng import stream
 from bellweave.units import transmission
@@ -129,10 +129,7 @@ def heralds(link: MdiLink, seed: int, block: int) -> tuple[Rounds, Rounds]:
     rng = stream(seed, "mdi", link.name, "block", block, "heralds")
     cells = mdi_theory.expect(link).cells
     count = int(rng.binomial(link.pulses, min(1.0, float(cells.sum()))))
-    cumulative = np.cumsum(cells.ravel()) / cells.sum()
-    cumulative[-1] = 1.0
-    drawn = np.unravel_index(np.searchsorted(cumulative, rng.random(count), side="right"), cells.shape)
-    basis_a, basis_b, a, b, bit_a, bit_b, told = (column.astype(np.uint8) for column in drawn)
+    basis_a, basis_b, a, b, bit_a, bit_b, told = outcomes.drawn_cells(cells, count, rng)
     ids = np.arange(count)
     if link.light == "single-photon":
         return Rounds(ids, basis_a, bit_a, None, told), Rounds(ids, basis_b, bit_b, None, told)
