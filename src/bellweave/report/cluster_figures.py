@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import NullLocator
 
 from bellweave.report.style import BLUE, GREEN, ORANGE, PURPLE, figure, save
 from bellweave.results.panels import Panel
@@ -43,8 +43,9 @@ def _draw(axes: Axes, panel: Panel) -> None:
         )
     if panel.log_x:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        places = sorted({point.x for curve in panel.curves for point in curve.points})
+        axes.set_xticks(places, [f"{place:g}" for place in places])
+        axes.xaxis.set_minor_locator(NullLocator())
     if panel.log_y:
         axes.set_yscale("log")
         points = [point.y for curve in panel.curves for point in curve.points]
