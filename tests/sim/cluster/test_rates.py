@@ -19,6 +19,8 @@ def test_more_fibre_costs_both_protocols_its_loss_twice() -> None:
     loss = 10.0 ** (-2.0 * 5.0 * 0.4 / 10.0)
     assert far.ekert / near.ekert == pytest.approx(loss, rel=0.01)
     assert far.mdi / near.mdi == pytest.approx(loss, rel=0.15)
+    assert far.ekert_stored == pytest.approx(far.ekert / loss)
+    assert far.mdi_stored == pytest.approx(far.mdi / loss)
 
 
 def test_the_chsh_value_and_error_rate_follow_from_the_sources_visibility() -> None:

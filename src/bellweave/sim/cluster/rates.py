@@ -10,6 +10,7 @@ from bellweave.distill import theory
 from bellweave.network.wide.theory import ekert_pairs_at_once
 from bellweave.photonics import ekert_theory, mdi_theory
 from bellweave.sim.cluster.optics import Pair, ekert_link, mdi_link, settings
+from bellweave.units import transmission
 
 EFFICIENCY = 1.16
 """Disclosed bits over the Shannon minimum."""
@@ -22,6 +23,8 @@ class Rates:
     Attributes:
         ekert: Key bits per attempt of one pair of memory units, R_ekr: per pair that the source emits.
         mdi: Key bits per attempt of one of the master's units, R_mdi: per pair of pulses.
+        ekert_stored, mdi_stored: Key bits per attempt of which both qubits came through the fibres: what a slot's memories
+            (:mod:`bellweave.network.wide.cluster.slots`) multiply by, since they count the loss themselves.
         ekert_bits_per_s, mdi_bits_per_s: The same per second of source, and of pulses.
         chsh: S.
         ekert_qber, mdi_qber: Error rates of the key bits.
@@ -29,6 +32,8 @@ class Rates:
 
     ekert: float
     mdi: float
+    ekert_stored: float
+    mdi_stored: float
     ekert_bits_per_s: float
     mdi_bits_per_s: float
     chsh: float
@@ -53,9 +58,13 @@ def physical_rates(pair: Pair, efficiency: float = EFFICIENCY) -> Rates:
         secret = theory.chsh_asymptotic(seen.chsh, qber, efficiency)
     ekert_hz = seen.key_hz * max(0.0, secret) if seen.chsh > 2.0 else 0.0
     mdi = mdi_theory.key_share(pulses, efficiency)
+    ekert = ekert_hz / pair.master.source_pair_rate_hz
+    both = transmission(pulses.alice.loss_db + pulses.bob.loss_db)
     return Rates(
-        ekert=ekert_hz / pair.master.source_pair_rate_hz,
+        ekert=ekert,
         mdi=mdi,
+        ekert_stored=ekert / both,
+        mdi_stored=mdi / both,
         ekert_bits_per_s=ekert_hz,
         mdi_bits_per_s=mdi * pulses.pulse_rate_hz,
         chsh=seen.chsh,
