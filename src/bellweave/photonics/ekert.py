@@ -5,6 +5,7 @@ for each outcome. The source, the arms, the noise on them and the detectors are 
 
 * :func:`tags`: every detector event of both nodes.
 * :func:`coincidences`: only what survives matching, from the rates of :mod:`bellweave.photonics.ekert_theory`.
+* :func:`measured_pairs`: pairs that both ends hold already, whatever made them.
 """
 
 from dataclasses import dataclass, field
@@ -136,6 +137,27 @@ def coincidences(
     count = int(rng.poisson(cells.sum() * link.block_s))
     setting_a, setting_b, bit_a, bit_b = outcomes.drawn_cells(cells, count, rng)
     return np.arange(count), (setting_a, setting_b), (bit_a, bit_b)
+
+
+def measured_pairs(
+    correlations: Reals, settings: Settings, rng: Generator
+) -> tuple[tuple[Bytes, Bytes], tuple[Bytes, Bytes]]:
+    """Return both ends' settings and bits of pairs that they share already, each of its own state.
+
+    Args:
+        correlations: Shape (n, 3): the correlations of X, Y and Z of each pair, relative to those of ``phi+``.
+        settings: Of the measurements.
+        rng: Draws settings and outcomes.
+    """
+    count = int(correlations.shape[0])
+    a: Bytes = np.searchsorted(np.cumsum(settings.alice_share)[:-1], rng.random(count), side="right").astype(np.uint8)
+    b: Bytes = np.searchsorted(np.cumsum(settings.bob_share)[:-1], rng.random(count), side="right").astype(np.uint8)
+    angle_a, angle_b = np.array(settings.alice_rad), np.array(settings.bob_rad)
+    together_z, together_x = np.outer(np.cos(angle_a), np.cos(angle_b)), np.outer(np.sin(angle_a), np.sin(angle_b))
+    correlation = together_z[a, b] * correlations[:, 2] + together_x[a, b] * correlations[:, 0]
+    bit_a = rng.integers(0, 2, count, np.uint8)
+    bit_b = bit_a ^ (rng.random(count) >= 0.5 * (1.0 + correlation)).astype(np.uint8)
+    return (a, b), (bit_a, bit_b)
 
 
 class _Modulator:

@@ -1,6 +1,7 @@
 import math
 
 import msgspec
+import numpy as np
 import pytest
 
 from bellweave.distill.chsh import ChshTest
@@ -8,7 +9,7 @@ from bellweave.distill.decoys import DecoyTest
 from bellweave.distill.params import Authentication, Distillation
 from bellweave.network.wide.params import Detectors, Ekert91, Master, MdiQkd, Memory, Slave
 from bellweave.photonics import ekert_theory, mdi_theory
-from bellweave.sim.cluster import Pair, distil_ekert, distil_mdi
+from bellweave.sim.cluster import Pair, distil_ekert, distil_mdi, distil_pairs
 from bellweave.sim.cluster.optics import ekert_link, mdi_link, settings
 
 PARAMS = Distillation(sample_fraction=0.1, qber_threshold=0.03)
@@ -145,6 +146,33 @@ def test_pulses_that_hardly_interfere_give_no_key() -> None:
     )
 
     assert made.record.rejection == "qber above limit"
+
+
+@pytest.mark.parametrize("which", ["unbiased", "ekert"])
+def test_pairs_of_the_backbone_give_key_by_their_own_correlations(which: str) -> None:
+    weight = np.repeat([0.99, 0.93], 50_000)
+    correlations = weight[:, np.newaxis] * np.array([0.98, 0.98, 1.0])  # dephased a little, each pair by its own state
+
+    made = distil_pairs(
+        "a-b",
+        correlations,
+        Ekert91(settings=which),  # type: ignore[arg-type]
+        PARAMS if which == "ekert" else Distillation(qber_threshold=0.05),
+        seed=1,
+        block=0,
+        start_s=3.0,
+        end_s=4.0,
+    )
+
+    assert isinstance(made.evidence, ChshTest)
+    expected = math.sqrt(2.0) * float(np.mean(correlations[:, 0] + correlations[:, 2]))
+    assert made.evidence.value == pytest.approx(expected, abs=4.0 * made.evidence.stderr)
+    assert made.alice is not None
+    assert made.bob is not None
+    assert made.alice.agrees_with(made.bob)
+    assert (made.alice.start_s, made.alice.end_s) == (3.0, 4.0)
+    assert (made.alice.provable_bits > 0) == (which == "unbiased")
+    assert made.rounds == 100_000
 
 
 @pytest.mark.parametrize("protocol", ["ekert", "mdi"])

@@ -23,8 +23,8 @@ class Rates:
     Attributes:
         ekert: Key bits per attempt of one pair of memory units, R_ekr: per pair that the source emits.
         mdi: Key bits per attempt of one of the master's units, R_mdi: per pair of pulses.
-        ekert_stored, mdi_stored: Key bits per attempt of which both qubits came through the fibres: what a slot's memories
-            (:mod:`bellweave.network.wide.cluster.slots`) multiply by, since they count the loss themselves.
+        ekert_stored, mdi_stored: Key bits per attempt of which both qubits came through the fibres: what
+            :mod:`bellweave.network.wide.cluster.slots` multiplies by, since it counts that loss itself.
         ekert_bits_per_s, mdi_bits_per_s: The same per second of source, and of pulses.
         chsh: S.
         ekert_qber, mdi_qber: Error rates of the key bits.
