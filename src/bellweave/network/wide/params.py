@@ -231,7 +231,7 @@ class Demand(Params, frozen=True, kw_only=True):
         bits_per_s: Key rate that is asked for; None: whatever there is.
         weight: Share among demands that compete.
         derived_bits: The slaves' KMEs stretch some of the key: each 256 bits of it become so many bits of derived key
-            for hosts (SP 800-108), a multiple of 8; the seed is never used again. None: hosts get QKD key only.
+            for hosts (SP 800-108), a multiple of 8; the seed is never used again. None: hosts get QKD key itself.
     """
 
     a: str

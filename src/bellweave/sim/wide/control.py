@@ -14,39 +14,50 @@ PATIENCE = 3
 
 
 class Control:
-    """Shares of all open requests; every change of who is open or what has failed makes new ones."""
+    """Shares of all open requests; what changes at one moment is shared out at once."""
 
     def __init__(self, scenario: Scenario, net: Map) -> None:
         self._scenario, self._net = scenario, net
         self._open: dict[str, None] = {}
         self._failed: frozenset[str] = frozenset()
         self._shares = Shares({}, {})
+        self._stale = False
+        self._changed: dict[str, None] = {}
         self._asked: dict[str, int] = {}
-
-    @property
-    def shares(self) -> Shares:
-        """What everybody gets now."""
-        return self._shares
 
     def change(
         self, *, opened: Sequence[str] = (), closed: Sequence[str] = (), failed: frozenset[str] | None = None
-    ) -> list[str]:
-        """Share out anew; return the demands that were open before, still are, and get other lanes."""
-        before = {name: self._shares.lanes.get(name, ()) for name in self._open if name not in closed}
+    ) -> None:
+        """Note that requests begin or end, or what has failed now."""
         for name in opened:
             self._open[name] = None
         for name in closed:
             self._open.pop(name, None)
         if failed is not None:
             self._failed = failed
-        self._shares = shared(self._scenario, self._net, self._open, self._failed)
+        self._stale = True
+
+    def changed(self) -> list[str]:
+        """Share out anew, if anything has changed; return the open demands that get other lanes than before."""
+        self._share()
+        names, self._changed = [name for name in self._changed if name in self._open], {}
+        return names
+
+    def _share(self) -> None:
+        if not self._stale:
+            return
+        before, self._shares = self._shares, shared(self._scenario, self._net, self._open, self._failed)
+        for name, lanes in self._shares.lanes.items():
+            if name in before.lanes and _units(before.lanes[name]) != _units(lanes):
+                self._changed[name] = None
+        self._stale = False
         self._asked.clear()
-        return [name for name, lanes in before.items() if _units(lanes) != _units(self._shares.lanes[name])]
 
     def plan(self, demand: str) -> Plan:
         """Return what finds lanes for a demand's requests."""
 
         def found(_same_cluster: bool, avoid: frozenset[str]) -> list[Bundle]:
+            self._share()
             lanes = self._shares.lanes.get(demand, ())
             whole = tuple(self._lane(lane) for lane in lanes)
             whole = tuple(lane for lane in whole if not avoid & {*lane.nodes, *lane.edges})

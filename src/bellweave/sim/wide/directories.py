@@ -40,9 +40,9 @@ def directories(scenario: Scenario) -> Iterator[Directory]:
 
 
 def _host_pairs(scenario: Scenario, demand: Demand) -> Iterator[Pair]:
-    """Yield who may ask for whom: every host of either slave for every one of the other, derived key first."""
+    """Yield who may ask for whom: every host of either slave for every one of the other, from one kind of key."""
     for a, b in ((demand.a, demand.b), (demand.b, demand.a)):
         for master in scenario.slave[a].hosts:
             for slave in scenario.slave[b].hosts:
-                origins: tuple[Origin, ...] = ("direct",) if demand.derived_bits is None else ("expanded", "direct")
+                origins: tuple[Origin, ...] = ("direct",) if demand.derived_bits is None else ("expanded",)
                 yield Pair(master=master, slave=slave, origins=origins)

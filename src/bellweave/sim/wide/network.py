@@ -5,6 +5,7 @@ Between events kernels advance in bulk; what they delivered is harvested at fixe
 
 import itertools
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import simpy
 
@@ -18,7 +19,7 @@ from bellweave.scenario.wide import Map, assembled, backbone_of, duration_s
 from bellweave.sim.network.books import Books
 from bellweave.sim.network.gateways import TunnelRun
 from bellweave.sim.network.journal import Journal
-from bellweave.sim.network.nodes import Nodes, Process
+from bellweave.sim.network.nodes import NodeFailedError, Nodes, Process
 from bellweave.sim.wide.control import Control
 from bellweave.sim.wide.directories import directories
 from bellweave.sim.wide.hosts import LEFT_KEYS, Hosts
@@ -40,19 +41,25 @@ GRACE_TRIPS = 30
 
 
 class Network:
-    """A scenario's wide-area network in virtual time."""
+    """A scenario's wide-area network in virtual time.
+
+    Attributes:
+        net: Its nodes and edges.
+        desks: Who answers letters, by node.
+        books: What its key servers hold.
+    """
 
     def __init__(self, env: simpy.Environment, scenario: Scenario, journal: Journal[WideEvent]) -> None:
         self._env, self._scenario, self._journal = env, scenario, journal
-        self._net, self._timeline = assembled(scenario), Timeline(scenario)
+        self.net, self._timeline = assembled(scenario), Timeline(scenario)
         backbone = backbone_of(scenario)
         self._nodes = Nodes(env, scenario, directories(scenario))
         self.books = Books(self._nodes, {name: (each.a, each.b) for name, each in scenario.demand.items()})
-        self._quantum = Quantum(scenario, self._net, journal, self._hand)
-        self._control = Control(scenario, self._net)
-        self._desks = {name: _desk(self._net, name) for name in self._net.topology.names}
+        self._quantum = Quantum(scenario, self.net, journal, self._hand)
+        self._control = Control(scenario, self.net)
+        self.desks = {name: _desk(self.net, name) for name in self.net.topology.names}
         light = None if backbone.mode == "paper" else backbone.light_km_per_s
-        self._post = Post(env, self._net, self._desks, light)
+        self._post = Post(env, self.net, self.desks, light)
         layer = Layer(self._open, self._close, self._run, self._halt)
         numbers = itertools.count(1).__next__
         self._requests = {
@@ -60,7 +67,7 @@ class Network:
                 env,
                 name,
                 demand,
-                self._net.masters[demand.a],
+                self.net.masters[demand.a],
                 backbone,
                 (self._post, journal, layer, self._control.plan(name)),
                 numbers,
@@ -74,8 +81,7 @@ class Network:
             for name, tunnel in scenario.tunnel.items()
         }
         self._hosts = {name: self._hosts_of(name) for name in scenario.demand}
-        self._harvests = 0
-        self._waiting: dict[str, float] = {}
+        self._resharing = False
 
     def live(self) -> Process[None]:
         """Run to the end; afterwards every request and every session has ended."""
@@ -130,14 +136,24 @@ class Network:
             self._requests[name].stop()
 
     def _open(self, name: str) -> None:
-        self._reshare(self._control.change(opened=[name]), but=name)
+        self._control.change(opened=[name])
+        self._reshare()
 
     def _close(self, name: str) -> None:
-        self._reshare(self._control.change(closed=[name]), but=name)
+        self._control.change(closed=[name])
+        self._reshare()
 
-    def _reshare(self, names: Iterable[str], but: str = "") -> None:
-        for name in names:
-            if name != but:
+    def _reshare(self) -> None:
+        """Share units out anew, once all that happens at this moment has happened."""
+        if not self._resharing:
+            self._resharing = True
+            self._env.process(self._tell_shares())
+
+    def _tell_shares(self) -> Process[None]:
+        yield self._env.timeout(0.0)
+        self._resharing = False
+        for name in self._control.changed():
+            if self._quantum.runs(name):
                 self._requests[name].reshare()
 
     def _run(self, name: str, request: int, lanes: tuple[Lane, ...], mdi: bool) -> None:
@@ -162,9 +178,11 @@ class Network:
             self._post.down = state.down
             for name in sorted(state.down - down):
                 self._fail(name)
-            changed = self._control.change(failed=now_failed) if now_failed != failed else []
-            hit = {demand for name in sorted(now_failed - failed) for demand in self._lose(name)}
-            self._reshare(name for name in changed if name not in hit)
+            if now_failed != failed:
+                self._control.change(failed=now_failed)
+                self._reshare()
+            for name in sorted(now_failed - failed):
+                self._lose(name)
             for name in sorted(down - state.down):
                 if name in self._scenario.slave:
                     self._env.process(self._return(name))
@@ -172,7 +190,7 @@ class Network:
 
     def _fail(self, name: str) -> None:
         """A node fails: its memories, the books that it keeps, its KME, its requests."""
-        self._desks[name].forget()
+        self.desks[name].forget()
         if name not in self._scenario.slave:
             return
         self._nodes[name].fail()
@@ -182,19 +200,17 @@ class Network:
             self._tunnels[tunnel].stop("failed")
         for demand, requests in self._requests.items():
             if self._scenario.demand[demand].a == name:
-                for desk in self._desks.values():  # all hear that the slave is gone; else leases would tell
+                for desk in self.desks.values():  # all hear that the slave is gone; else leases would tell
                     desk.drop(requests.number)
                 requests.fail()
 
-    def _lose(self, name: str) -> list[str]:
+    def _lose(self, name: str) -> None:
         """Lanes with a failed part hold nothing any more; whoever uses them hears of it when the word has arrived."""
-        hit = self._quantum.lose(name, self._env.now)
-        for demand in hit:
+        for demand in self._quantum.lose(name, self._env.now):
             self._env.process(self._tell(demand, name))
-        return hit
 
     def _tell(self, demand: str, name: str) -> Process[None]:
-        node = name if name in self._net.nodes else self._scenario.hop[name].a
+        node = name if name in self.net.nodes else self._scenario.hop[name].a
         yield self._env.timeout(self._post.latency_s(self._scenario.demand[demand].a, node))
         self._requests[demand].lose(name)
 
@@ -242,7 +258,11 @@ class Network:
         for name in self._scenario.slave:
             node = self._nodes[name]
             if node.up and node.kme.directory.expansions:
-                yield from self._nodes.perform(name, node.kme.tick(self._env.now))
+                with suppress(NodeFailedError):
+                    yield from self._nodes.perform(name, node.kme.tick(self._env.now))
+        for name, demand in self._scenario.demand.items():
+            if demand.derived_bits is not None:
+                self._env.process(self._hosts[name].fetch())
 
     def _hand(self, demand: str, made: Made) -> int:
         """Bring a block to both KMEs, and let hosts fetch what comes of it; return how many bits they took."""

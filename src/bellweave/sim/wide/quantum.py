@@ -40,6 +40,10 @@ class Quantum:
         self.books = {name: PairBooks() for name in scenario.demand}
         """What became of the pairs of lanes that have ended, by demand."""
 
+    def runs(self, demand: str) -> bool:
+        """Return whether a demand has lanes that run."""
+        return demand in self._running
+
     def start(self, demand: str, request: int, lanes: tuple[Lane, ...], *, mdi: bool, now_s: float) -> None:
         """Let lanes run; ``mdi``: within a cluster, which also takes turns at the master's measurement."""
         self._births[demand] += 1
