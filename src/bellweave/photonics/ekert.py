@@ -155,8 +155,9 @@ def measured_pairs(
     angle_a, angle_b = np.array(settings.alice_rad), np.array(settings.bob_rad)
     together_z, together_x = np.outer(np.cos(angle_a), np.cos(angle_b)), np.outer(np.sin(angle_a), np.sin(angle_b))
     correlation = together_z[a, b] * correlations[:, 2] + together_x[a, b] * correlations[:, 0]
-    bit_a = rng.integers(0, 2, count, np.uint8)
-    bit_b = bit_a ^ (rng.random(count) >= 0.5 * (1.0 + correlation)).astype(np.uint8)
+    bit_a: Bytes = rng.integers(0, 2, count, np.uint8)
+    differ: Bytes = (rng.random(count) >= 0.5 * (1.0 + correlation)).astype(np.uint8)
+    bit_b: Bytes = bit_a ^ differ
     return (a, b), (bit_a, bit_b)
 
 
