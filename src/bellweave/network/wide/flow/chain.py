@@ -5,7 +5,6 @@ Equal hops have a closed form (:func:`equal_rate`), which the linear program con
 optimum.
 """
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from bellweave.network.wide.flow.columns import path_rate
 from bellweave.network.wide.flow.pairs import best_chain
+from bellweave.network.wide.theory import distribution_rate
 from bellweave.network.wide.topology import Topology, chain
 
 Floats = NDArray[np.float64]
@@ -40,15 +40,7 @@ def equal_rate(hops: int, swap_probability: float, link_per_s: float = 1.0) -> f
     >>> round(equal_rate(5, 0.9), 4), round(equal_rate(10, 0.6), 4)
     (0.7674, 0.1705)
     """
-    if hops < 1:
-        raise ValueError(f"a chain has at least one hop, not {hops}")
-    if hops == 1 or swap_probability == 0.0:
-        return link_per_s if hops == 1 else 0.0
-    deepest = math.ceil(math.log2(hops)) - 1
-    even = hops - hops % 2
-    whole = 2.0 * (hops - 2**deepest) + swap_probability * (2 ** (deepest + 1) - hops - hops % 2)
-    rate: float = link_per_s * even * swap_probability ** (deepest + 1) / whole
-    return rate
+    return link_per_s * distribution_rate(hops, 1, 1.0, swap_probability)
 
 
 def chain_rate(link_per_s: Floats, swap_probability: Floats) -> float:
