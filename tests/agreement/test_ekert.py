@@ -56,6 +56,7 @@ GRID = {
         optical(arm(8.0, dark_rate_hz=5e4), arm(8.0, dark_rate_hz=5e4), window_ps=8_000, block_s=1.0),
         "unbiased",
     ),
+    "unequal detectors": (optical(arm(2.0, efficiencies=(0.9, 0.5)), arm(4.0), block_s=0.5), "unbiased"),
     "dead time": (
         optical(arm(2.0, dead_time_ps=300_000), arm(2.0, dead_time_ps=300_000), block_s=0.5),
         "unbiased",
