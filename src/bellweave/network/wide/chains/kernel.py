@@ -101,7 +101,7 @@ def _resolve_all(s: f.State, time: int) -> None:
 @inlined
 def _happen(s: f.State, time: int) -> None:
     """Take the first event."""
-    kind, which, label = pop_event(s)
+    kind, which, label = pop_event(s.events, s.counters)
     if kind == f.FREE_NODE:
         s.hops[which - 1, f.FREE + 1] += 1
         s.hops[which, f.FREE] += 1

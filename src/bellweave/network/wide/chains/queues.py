@@ -1,7 +1,7 @@
 """The kernel's queues: pairs that wait at a node, deadlines of pairs, and events; all inside the state's arrays."""
 
 from bellweave.network.wide.chains import fields as f
-from bellweave.network.wide.chains.draws import inlined
+from bellweave.network.wide.chains.draws import inlined, shared
 
 # A node's two waiting lists, first come, first served.
 
@@ -62,108 +62,108 @@ def replace(s: f.State, old: int, new: int, side: int) -> None:
 
 
 @inlined
-def _settle(s: f.State, row: int, place: int) -> None:
-    s.dues[place] = row
-    s.pairs[row, f.DUE_PLACE] = place
+def _settle(pairs: f.Ints, dues: f.Ints, row: int, place: int) -> None:
+    dues[place] = row
+    pairs[row, f.DUE_PLACE] = place
 
 
 @inlined
-def _rise(s: f.State, row: int, place: int) -> None:
-    due = s.pairs[row, f.DUE]
+def _rise(pairs: f.Ints, dues: f.Ints, row: int, place: int) -> None:
+    due = pairs[row, f.DUE]
     while place > 0:
         parent = (place - 1) >> 1
-        other = s.dues[parent]
-        if s.pairs[other, f.DUE] <= due:
+        other = dues[parent]
+        if pairs[other, f.DUE] <= due:
             break
-        _settle(s, other, place)
+        _settle(pairs, dues, other, place)
         place = parent
-    _settle(s, row, place)
+    _settle(pairs, dues, row, place)
 
 
-@inlined
-def add_due(s: f.State, row: int) -> None:
+@shared
+def add_due(pairs: f.Ints, dues: f.Ints, counters: f.Ints, row: int) -> None:
     """Watch a pair's deadline, if it has one."""
-    s.pairs[row, f.DUE_PLACE] = -1
-    if s.pairs[row, f.DUE] < f.NEVER:
-        place = s.counters[f.DUES]
-        s.counters[f.DUES] = place + 1
-        _rise(s, row, place)
+    pairs[row, f.DUE_PLACE] = -1
+    if pairs[row, f.DUE] < f.NEVER:
+        place = counters[f.DUES]
+        counters[f.DUES] = place + 1
+        _rise(pairs, dues, row, place)
 
 
-@inlined
-def remove_due(s: f.State, row: int) -> None:
+@shared
+def remove_due(pairs: f.Ints, dues: f.Ints, counters: f.Ints, row: int) -> None:
     """Watch it no more."""
-    place = s.pairs[row, f.DUE_PLACE]
+    place = pairs[row, f.DUE_PLACE]
     if place < 0:
         return
-    s.pairs[row, f.DUE_PLACE] = -1
-    size = s.counters[f.DUES] - 1
-    s.counters[f.DUES] = size
+    pairs[row, f.DUE_PLACE] = -1
+    size = counters[f.DUES] - 1
+    counters[f.DUES] = size
     if place == size:
         return
-    moved = s.dues[size]
-    due = s.pairs[moved, f.DUE]
+    moved = dues[size]
+    due = pairs[moved, f.DUE]
     while True:
         child = 2 * place + 1
         if child >= size:
             break
-        if child + 1 < size and s.pairs[s.dues[child + 1], f.DUE] < s.pairs[s.dues[child], f.DUE]:
+        if child + 1 < size and pairs[dues[child + 1], f.DUE] < pairs[dues[child], f.DUE]:
             child += 1
-        if s.pairs[s.dues[child], f.DUE] >= due:
+        if pairs[dues[child], f.DUE] >= due:
             break
-        _settle(s, s.dues[child], place)
+        _settle(pairs, dues, dues[child], place)
         place = child
-    _rise(s, moved, place)
+    _rise(pairs, dues, moved, place)
 
 
 # Events: a binary heap of rows, those of one moment in the order in which they were added.
 
 
 @inlined
-def _earlier(s: f.State, time: int, order: int, place: int) -> bool:
-    other = s.events[place, 0]
-    return bool(time < other or (time == other and order < s.events[place, 1]))
+def _earlier(events: f.Ints, time: int, order: int, place: int) -> bool:
+    other = events[place, 0]
+    return bool(time < other or (time == other and order < events[place, 1]))
 
 
-@inlined
-def add_event(s: f.State, time: int, kind: int, which: int, label: int) -> None:
+@shared
+def add_event(events: f.Ints, counters: f.Ints, time: int, kind: int, which: int, label: int) -> None:
     """Let something happen at ``time``; the caller has seen to room."""
-    place, order = s.counters[f.EVENTS], s.counters[f.EVENT_ORDER]
-    s.counters[f.EVENTS] = place + 1
-    s.counters[f.EVENT_ORDER] = order + 1
+    place, order = counters[f.EVENTS], counters[f.EVENT_ORDER]
+    counters[f.EVENTS] = place + 1
+    counters[f.EVENT_ORDER] = order + 1
     while place > 0:
         parent = (place - 1) >> 1
-        if not _earlier(s, time, order, parent):
+        if not _earlier(events, time, order, parent):
             break
         for field in range(f.EVENT_FIELDS):
-            s.events[place, field] = s.events[parent, field]
+            events[place, field] = events[parent, field]
         place = parent
-    s.events[place, 0] = time
-    s.events[place, 1] = order
-    s.events[place, 2] = kind
-    s.events[place, 3] = which
-    s.events[place, 4] = label
+    events[place, 0] = time
+    events[place, 1] = order
+    events[place, 2] = kind
+    events[place, 3] = which
+    events[place, 4] = label
 
 
-@inlined
-def pop_event(s: f.State) -> tuple[int, int, int]:
+@shared
+def pop_event(events: f.Ints, counters: f.Ints) -> tuple[int, int, int]:
     """Remove the first event and return its kind, which, and label."""
-    kind, which, label = s.events[0, 2], s.events[0, 3], s.events[0, 4]
-    size = s.counters[f.EVENTS] - 1
-    s.counters[f.EVENTS] = size
-    time, order = s.events[size, 0], s.events[size, 1]
+    kind, which, label = events[0, 2], events[0, 3], events[0, 4]
+    size = counters[f.EVENTS] - 1
+    counters[f.EVENTS] = size
+    time, order = events[size, 0], events[size, 1]
     place = 0
     while True:
         child = 2 * place + 1
         if child >= size:
             break
-        if child + 1 < size and _earlier(s, s.events[child + 1, 0], s.events[child + 1, 1], child):
+        if child + 1 < size and _earlier(events, events[child + 1, 0], events[child + 1, 1], child):
             child += 1
-        if _earlier(s, time, order, child):
+        if _earlier(events, time, order, child):
             break
         for field in range(f.EVENT_FIELDS):
-            s.events[place, field] = s.events[child, field]
+            events[place, field] = events[child, field]
         place = child
     for field in range(f.EVENT_FIELDS):
-        s.events[place, field] = s.events[size, field]
+        events[place, field] = events[size, field]
     return kind, which, label

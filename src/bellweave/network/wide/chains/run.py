@@ -189,7 +189,8 @@ class Chain:
             done, traced = int(counters[f.DELIVERED]), int(counters[f.TRACED])
             rows = state.delivered[:done].copy()
             rows[:, 0] = self._global(rows[:, 0], lane)
-            parts.append((rows, state.delivered_correlation[:done].copy()))
+            physical = state.switches[f.PHYSICAL]
+            parts.append((rows, state.delivered_correlation[:done].copy() if physical else np.ones((done, 3))))
             if traced:
                 noted = state.trace[:traced].copy()
                 noted[:, :3] = np.where(noted[:, :3] < 0, -1, self._global(noted[:, :3], lane))
@@ -215,6 +216,11 @@ class Chain:
     def trace(self) -> Ints:
         """Shape (n, 5): label, the two labels that were swapped (-1: a link), hop or swapping node, time in ps."""
         return np.concatenate(self._trace) if self._trace else np.zeros((0, f.TRACE_FIELDS), np.int64)
+
+    @property
+    def units(self) -> list[int]:
+        """Units on each hop that the chain may use."""
+        return [int(units) for units in np.sum([state.hops[:, f.UNITS] for state in self._states], axis=0)]
 
     def set_units(self, units: Sequence[int]) -> None:
         """Change how many units the chain may use on each hop, 0 or more.

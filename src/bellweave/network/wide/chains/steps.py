@@ -56,7 +56,7 @@ def introduce(s: f.State, row: int, first: int, second: int, place: int, time: i
         due = s.pairs[row, f.MADE] + min(s.nodes[left, f.CUTOFF], s.nodes[right, f.CUTOFF])
         due = min(due, s.pairs[row, f.BORN] + s.nodes[left, f.LIFETIME])
         s.pairs[row, f.DUE] = min(due, s.pairs[row, f.BORN + 1] + s.nodes[right, f.LIFETIME])
-        add_due(s, row)
+        add_due(s.pairs, s.dues, s.counters, row)
 
 
 @inlined
@@ -122,7 +122,7 @@ def finish(s: f.State, row: int, side: int, time: int) -> None:
         for axis in range(3):
             s.delivered_correlation[at, axis] = s.correlation[row, axis]
     if s.switches[f.TIMED]:
-        remove_due(s, row)
+        remove_due(s.pairs, s.dues, s.counters, row)
     give_row(s, row)
 
 
@@ -157,7 +157,7 @@ def announce(s: f.State, row: int, time: int) -> None:
         if whole:
             at += s.nodes[s.pairs[row, f.END + side], f.BUSY]
         if at > time:
-            add_event(s, at, f.TELL + side, row, fresh)
+            add_event(s.events, s.counters, at, f.TELL + side, row, fresh)
         else:
             tell(s, row, side, time)
 
@@ -170,14 +170,14 @@ def swap(s: f.State, node: int, time: int) -> None:
     leave(s, row, 1)
     leave(s, other, 0)
     if s.switches[f.TIMED]:
-        remove_due(s, row)
-        remove_due(s, other)
+        remove_due(s.pairs, s.dues, s.counters, row)
+        remove_due(s.pairs, s.dues, s.counters, other)
     s.counters[f.SWAPS] += 1
     end = time + s.nodes[node, f.BUSY]
     to_left = end + s.nodes[node, f.LIGHT] - s.nodes[left, f.LIGHT]
     to_right = end + s.nodes[right, f.LIGHT] - s.nodes[node, f.LIGHT]
     if end > time:
-        add_event(s, end, f.FREE_NODE, node, 0)
+        add_event(s.events, s.counters, end, f.FREE_NODE, node, 0)
     elif not s.switches[f.EXCLUSIVE]:
         s.hops[node - 1, f.FREE + 1] += 1
         s.hops[node, f.FREE] += 1
@@ -220,11 +220,11 @@ def _fail(s: f.State, row: int, other: int, to_left: int, to_right: int, time: i
     leave(s, other, 1)
     s.pairs[row, f.END + 1] = s.pairs[other, f.END + 1]
     if to_left > time:
-        add_event(s, to_left, f.FREE_SIDE, s.pairs[row, f.END], 0)
+        add_event(s.events, s.counters, to_left, f.FREE_SIDE, s.pairs[row, f.END], 0)
     else:
         free_side(s, row, 0)
     if to_right > time:
-        add_event(s, to_right, f.FREE_SIDE + 1, s.pairs[row, f.END + 1] - 1, 0)
+        add_event(s.events, s.counters, to_right, f.FREE_SIDE + 1, s.pairs[row, f.END + 1] - 1, 0)
     else:
         free_side(s, row, 1)
     give_row(s, row)
@@ -235,7 +235,7 @@ def _fail(s: f.State, row: int, other: int, to_left: int, to_right: int, time: i
 def drop(s: f.State, row: int, reason: int) -> None:
     """Give a pair up and free what it holds; ``reason`` is the counter."""
     if s.switches[f.TIMED]:
-        remove_due(s, row)
+        remove_due(s.pairs, s.dues, s.counters, row)
     s.counters[reason] += 1
     for side in range(2):
         leave(s, row, side)
