@@ -93,7 +93,7 @@ def _print_plan(plan: "WidePlan") -> None:
     from bellweave.cli.terminal import figure
 
     console = wide_console()
-    clusters = _table("clusters: Eqs. 5 and 6", "slaves", "pairs at once", "bits per attempt", "bit/s")
+    clusters = table("clusters: Eqs. 5 and 6", "slaves", "pairs at once", "bits per attempt", "bit/s")
     for each in plan.clusters:
         cells = (str(each.slaves), str(each.pairs_at_once), figure(each.bits_per_attempt), figure(each.bits_per_s))
         clusters.add_row(each.master, *cells)
@@ -109,7 +109,7 @@ def _print_plan(plan: "WidePlan") -> None:
         "key, bit/s",
         "trusted relays, bit/s",
     )
-    demands = _table(title, *heads)
+    demands = table(title, *heads)
     for demand in plan.demands[:MOST_ROWS]:
         path = f"{len(demand.paths[0]) - 1} hops" + (f", {len(demand.paths)} paths" if len(demand.paths) > 1 else "")
         demands.add_row(
@@ -134,7 +134,7 @@ def _print_summary(summary: "WideSummary") -> None:
 
     console = wide_console()
     heads = ("path", "served, s", "lost", "pairs/s", "key, bit/s", "QBER", "CHSH", "keys to hosts", "in stock, bit")
-    demands = _table("demands", *heads)
+    demands = table("demands", *heads)
     for each in list(summary.demands.values())[:MOST_ROWS]:
         qber = "-" if each.qber is None else f"{each.qber:.2%}"
         path = {"backbone": f"{len(each.path) - 1} hops", "cluster": "in its cluster"}.get(each.kind, "none")
@@ -143,7 +143,7 @@ def _print_summary(summary: "WideSummary") -> None:
         demands.add_row(each.demand, path, figure(each.served_s), str(each.losses), *rates, *stock)
     console.print(demands)
     if summary.tunnels:
-        tunnels = _table("tunnels", "sessions", "without fresh key", "first session, s")
+        tunnels = table("tunnels", "sessions", "without fresh key", "first session, s")
         for tunnel in summary.tunnels.values():
             first = figure(tunnel.first_session_s)
             tunnels.add_row(tunnel.tunnel, str(tunnel.sessions), str(tunnel.refused), first)
@@ -152,12 +152,13 @@ def _print_summary(summary: "WideSummary") -> None:
     console.print(f"pairs: {counts}", highlight=False)
 
 
-def _table(title: str, *heads: str) -> "Table":
+def table(title: str, *heads: str) -> "Table":
+    """Return a table with these columns beside a first one of names."""
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", no_wrap=True)
+    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    made.add_column("", no_wrap=True)
     for head in heads:
-        table.add_column(head, justify="right")
-    return table
+        made.add_column(head, justify="right")
+    return made
