@@ -9,7 +9,7 @@ from scipy import stats
 
 from bellweave.network.wide.theory import distribution_rate, success_probability
 from bellweave.results.records import Report
-from bellweave.studies.cluster import claims, curves, memory_slot
+from bellweave.studies.cluster import claims, curves
 from bellweave.studies.cluster.run import ClusterStudy, run
 
 
@@ -97,8 +97,3 @@ def test_equal_seeds_give_equal_points(study: ClusterStudy) -> None:
     for name in ("fig6a", "fig7b"):
         assert curves.PANELS[name](7) == study.panels[name]
     assert curves.fig7b(8) != study.panels["fig7b"]
-
-
-@pytest.mark.parametrize(("lifetime_s", "keys"), [(0.0, 0.0), (0.00113, 0.0), (0.00114, 1.0), (1.0, 8.0)])
-def test_a_full_memory_gives_a_key_for_every_turn_within_the_lifetime(lifetime_s: float, keys: float) -> None:
-    assert memory_slot.expected_keys(8, 1.0, lifetime_s) == pytest.approx(keys)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bellweave.results.panels import Curve, Panel
-from bellweave.studies.cluster.curves import slope
-from bellweave.studies.cluster.memory_slot import TURN_S
+from bellweave.studies.cluster.curves import TURN_S, slope
 
 Verdict = Literal["holds", "holds with a correction", "does not hold"]
 

@@ -6,9 +6,16 @@ import numpy as np
 
 from bellweave import rng
 from bellweave.network.wide.chains.run import Chain
-from bellweave.network.wide.theory import distribution_rate, pair_interval_s, success_probability
+from bellweave.network.wide.cluster import memories
+from bellweave.network.wide.cluster.memories import Filling
+from bellweave.network.wide.theory import (
+    MEASUREMENT_S,
+    RETRIEVAL_S,
+    distribution_rate,
+    pair_interval_s,
+    success_probability,
+)
 from bellweave.results.panels import Curve, Panel
-from bellweave.studies.cluster import memory_slot
 from bellweave.studies.cluster.rates import ATTEMPT_S, LOSS_DB_PER_KM, equal_hops, rate, repeated, time_s
 
 UNITS = 10
@@ -17,6 +24,8 @@ TIMES = 12
 """Repetitions of a simulated time."""
 
 SLOTS = 2000
+TURN_S = MEASUREMENT_S + RETRIEVAL_S
+"""Time to bring one qubit out and measure it."""
 
 RATE = "key rate (bit per attempt period)"
 
@@ -83,13 +92,18 @@ def fig6b(seed: int) -> Panel:
     simulated_s = [0.01 * step for step in range(1, 15)]
     curves = []
     for length_km in (1.0, 5.0, 10.0):
-        stored = memory_slot.stored_probability(length_km, LOSS_DB_PER_KM)
+        stored = _success(length_km) ** 2  # both photons of a pair arrive, each over its own fibre
         points = []
         for lifetime_s in simulated_s:
             generator = rng.stream(seed, "cluster", "fig6b", int(length_km), round(1e4 * lifetime_s))
-            keys = memory_slot.simulated_keys(generator, units, stored, lifetime_s, SLOTS)
-            points.append(repeated(1e3 * lifetime_s, keys.astype(float).tolist()))
-        expected = [memory_slot.expected_keys(units, stored, lifetime_s) for lifetime_s in lifetimes_s]
+            keys = [
+                float(memories.simulate(Filling(units, stored, TURN_S, lifetime_s), 1, generator).measured)
+                for _ in range(SLOTS)
+            ]
+            points.append(repeated(1e3 * lifetime_s, keys))
+        expected = [
+            memories.measured_per_slot(Filling(units, stored, TURN_S, lifetime_s)) for lifetime_s in lifetimes_s
+        ]
         curves.append(
             Curve(f"{length_km:.0f} km to the master", [1e3 * each for each in lifetimes_s], expected, points)
         )
