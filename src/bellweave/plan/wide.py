@@ -22,9 +22,9 @@ from bellweave.bell import Settings, ekert_settings
 from bellweave.distill import theory as distillation
 from bellweave.network.wide import states, theory
 from bellweave.network.wide.params import Demand
+from bellweave.network.wide.routing.routers import path_rate
 from bellweave.network.wide.topology import Topology
 from bellweave.plan.wide_lanes import Lane, shared
-from bellweave.plan.wide_paths import path_rate
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import ATTEMPT_S, Map, assembled, backbone_of
 
@@ -203,7 +203,7 @@ def _far(
         units=tuple(lane.units for lane in lanes),
         length_km=float(topology.length_km[list(first.edges)].sum()) if first else None,
         eq9_per_s=_eq9(topology, first) if first else None,
-        alone_per_s=path_rate(topology, (first.nodes, first.edges), topology.pairs_per_s) if first else None,
+        alone_per_s=path_rate(topology, first.nodes, first.edges) if first else None,
         rate_per_s=rate,
         timed_per_s=timed,
         fidelity=float(state[0]) if state is not None else None,

@@ -210,6 +210,8 @@ class Backbone(Params, frozen=True, kw_only=True):
         light_km_per_s: Speed of classical messages and photons in fibre.
         purification: None: none.
         timeout_s: Longest a request waits for its path.
+        block_pairs: End-to-end pairs that are distilled as one, in ``physical`` mode.
+        block_s: Length of a block within a cluster, in ``physical`` mode.
     """
 
     mode: Literal["paper", "physical"] = "paper"
@@ -220,6 +222,8 @@ class Backbone(Params, frozen=True, kw_only=True):
     light_km_per_s: Positive = 2.0e5
     purification: Purification | None = None
     timeout_s: Positive = 10.0
+    block_pairs: PositiveInt = 20_000
+    block_s: Positive = 1.0
 
 
 class Demand(Params, frozen=True, kw_only=True):
