@@ -35,7 +35,8 @@ HOPS, UNITS = 11, 10
 SUCCESS = theory.success_probability(20.0, 0.2)
 RUNS = 5
 MESH = {"nodes": 10_000, "demands": 1_000, "seconds": 1.0}
-HALF_MESH = {"nodes": 5_000, "demands": 500, "seconds": 1.0}
+SMALLER = ({"nodes": 5_000, "demands": 707, "seconds": 0.1}, {"nodes": 2_500, "demands": 500, "seconds": 0.1})
+"""Paths grow with the square root of the nodes: so many demands use as many units of an edge."""
 
 
 def check(counts: Counts) -> None:
@@ -137,7 +138,6 @@ def mesh(nodes: int, demands: int, seconds: float) -> dict[str, float]:
     topology, _ = random_geometric(
         nodes, rng.stream(1, "mesh", nodes), mean_degree=6.0, success=SUCCESS, units=UNITS, attempt_s=ATTEMPT_S
     )
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     warm = Mesh(chain(3, success=SUCCESS))
     warm.add("warm", range(4), rng.stream(1, "warm"))
     warm.advance(0.01)
@@ -154,12 +154,10 @@ def mesh(nodes: int, demands: int, seconds: float) -> dict[str, float]:
     assert served > 0.99 * demands
     return {
         "edges": topology.edges,
-        "hops": sum(made.hops for made in network.chains.values()),
         "links": sum(made.counts.links for made in network.chains.values()),
         "pairs": sum(made.counts.measured for made in network.chains.values()),
         "cpu_s": spent,
         "kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-        "base_kib": base,
     }
 
 
@@ -187,25 +185,26 @@ def spread_paths(topology: Topology, demands: int, random: np.random.Generator) 
 
 
 def meshes(results: Results) -> None:
-    """One simulated second of the mesh, and memory at two sizes."""
-    whole, half = (
+    """One simulated second of the mesh, and the memory of a further edge at two sizes."""
+    whole, half, quarter = (
         json.loads(
             subprocess.run(
                 [sys.executable, __file__, "--mesh", json.dumps(size)], capture_output=True, text=True, check=True
             ).stdout
         )
-        for size in (MESH, HALF_MESH)
+        for size in (MESH, *SMALLER)
     )
     results["mesh_10000_repeaters_1000_demands_1_s"] = {"value": whole["cpu_s"], "unit": "s", "target": 60.0}
     results["mesh_peak_memory"] = {"value": whole["kib"] / 2**20, "unit": "GiB", "target": 4.0}
     results["mesh_links_per_s"] = {"value": whole["links"] / whole["cpu_s"], "unit": "links/s", "target": None}
     results["mesh_end_to_end_pairs"] = {"value": whole["pairs"], "unit": "pairs", "target": None}
-    per_edge = [(each["kib"] - each["base_kib"]) / each["edges"] for each in (whole, half)]
-    # Paths get longer as a network grows, so the units in use are what memory follows.
-    per_hop = [(each["kib"] - each["base_kib"]) / each["hops"] for each in (whole, half)]
-    results["mesh_memory_per_edge"] = {"value": per_edge[0], "unit": "KiB", "target": None}
-    results["mesh_memory_per_hop_in_use_over_half_the_size"] = {
-        "value": per_hop[0] / per_hop[1],
+    slopes = [
+        (larger["kib"] - smaller["kib"]) / (larger["edges"] - smaller["edges"])
+        for larger, smaller in ((whole, half), (half, quarter))
+    ]
+    results["mesh_memory_per_edge"] = {"value": slopes[0], "unit": "KiB", "target": None}
+    results["mesh_memory_per_edge_over_that_at_half_the_size"] = {
+        "value": slopes[0] / slopes[1],
         "unit": "",
         "target": 1.0,
     }
