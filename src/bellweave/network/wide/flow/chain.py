@@ -21,7 +21,7 @@ Indices = NDArray[np.int32]
 EQUAL = 1e-12
 """Relative difference below which hops count as equal."""
 
-MOST_HOPS = 12
+MOST_HOPS = 6
 """Beyond, trees take less time than pairs."""
 
 
@@ -43,12 +43,13 @@ def equal_rate(hops: int, swap_probability: float, link_per_s: float = 1.0) -> f
     return link_per_s * distribution_rate(hops, 1, 1.0, swap_probability)
 
 
-def chain_rate(link_per_s: Floats, swap_probability: Floats) -> float:
+def chain_rate(link_per_s: Floats, swap_probability: Floats, tolerance: float = 1e-7) -> float:
     """Return the best rate, pairs/s, of a chain whose hops differ.
 
     Args:
         link_per_s: Shape (k,), pairs/s that each edge makes.
         swap_probability: Shape (k - 1,), of the nodes between them.
+        tolerance: Relative, for hops that differ and are more than ``MOST_HOPS``; the rate is a lower bound.
     """
     least, most = float(link_per_s.min()), float(link_per_s.max())
     if least <= 0.0 or np.any(swap_probability <= 0.0):
@@ -57,7 +58,7 @@ def chain_rate(link_per_s: Floats, swap_probability: Floats) -> float:
     if most - least <= EQUAL * most and np.all(np.abs(swap_probability - first) <= EQUAL):
         return equal_rate(link_per_s.size, first, least)
     if link_per_s.size > MOST_HOPS:
-        return path_rate(link_per_s, swap_probability)
+        return path_rate(link_per_s, swap_probability, tolerance)
     return float(best_chain(_as_chain(link_per_s, swap_probability)).rates_per_s[0])
 
 

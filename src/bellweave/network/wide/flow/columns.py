@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
 from bellweave.network.wide.flow.search import distances, neighbours, walk
 from bellweave.network.wide.flow.stage import Floats, Goal, Objective, Stage, Wanted, reach, solve
 from bellweave.network.wide.flow.trees import cheapest_tree, costs_between, tree_between
-from bellweave.network.wide.topology import Topology, chain
+from bellweave.network.wide.topology import Topology
 
 GAP = 1e-7
 """A plan is of use if it costs this share less than it is worth."""
@@ -81,6 +82,7 @@ def best_rates(
     tree_searches: int = ROUNDS,
     rounds: int = ROUNDS,
     levels: int | None = None,
+    gap: float = GAP,
 ) -> Optimum:
     """Return the best rates of a network.
 
@@ -92,9 +94,11 @@ def best_rates(
             found is the optimum over the paths that were looked at, a lower bound. A search takes a second and more at
             1,000 nodes.
         rounds: How often plans may be made in a stage; then what there is is the answer, below ``bound_per_s``.
+        gap: A plan is made only if it costs this share less than it is worth: about how far, relative, the answer may
+            be from the optimum.
         levels: Max-min: levels that are solved, as in :func:`.stage.reach`; None: all.
     """
-    return _Plans(topology, tuple(wanted), tree_searches, rounds).optimum(objective, levels)
+    return _Plans(topology, tuple(wanted), tree_searches, rounds, gap).optimum(objective, levels)
 
 
 def best_on_paths(
@@ -102,6 +106,8 @@ def best_on_paths(
     wanted: Sequence[Wanted],
     paths: Sequence[Sequence[tuple[tuple[int, ...], tuple[int, ...]]]],
     objective: Objective = "max-min",
+    *,
+    levels: int | None = None,
 ) -> Optimum:
     """Return the best rates when each demand has its paths, by whichever trees on them: exact.
 
@@ -110,25 +116,39 @@ def best_on_paths(
         wanted: The demands.
         paths: By demand, the nodes and the edges of each path.
         objective: As for :func:`best_rates`.
+        levels: As for :func:`best_rates`.
     """
-    return _Plans(topology, tuple(wanted), 0, ROUNDS, [tuple(each) for each in paths]).optimum(objective, None)
+    return _Plans(topology, tuple(wanted), 0, ROUNDS, GAP, [tuple(each) for each in paths]).optimum(objective, levels)
 
 
-def path_rate(link_per_s: Floats, swap_probability: Floats) -> float:
-    """Return the best rate of one path, pairs/s.
+def path_rate(link_per_s: Floats, swap_probability: Floats, tolerance: float = 1e-7) -> float:
+    """Return the best rate of one path, pairs/s: a lower bound that is off by less than ``tolerance``, relative.
 
     Args:
         link_per_s: Shape (k,), > 0, pairs/s that each edge makes.
         swap_probability: Shape (k - 1,), > 0.
+        tolerance: >= 1e-9; 400 hops take minutes for seven digits and a second or two for two.
     """
-    k = link_per_s.size
-    line = replace(
-        chain(k, success=1.0, units=1),
-        swap_probability=np.concatenate(([0.0], swap_probability, [0.0])),
-        attempt_s=1.0 / link_per_s,
-    )
-    path = (tuple(range(k + 1)), tuple(range(k)))
-    return float(best_on_paths(line, [Wanted(0, k)], [[path]], "total").rates_per_s[0])
+    columns: list[Floats] = []
+    steady = price = 1.0 / link_per_s
+    rate, bound = 0.0, np.inf
+    for _ in range(ROUNDS):
+        for asked in (steady, price):
+            cost, takes = cheapest_tree(asked, swap_probability)
+            bound = min(bound, float(asked @ link_per_s) / cost)
+            columns.append(takes / link_per_s)
+        if rate >= bound * (1.0 - tolerance):
+            break
+        use = np.stack(columns, axis=1)
+        scale = 1.0 / float(use.max(axis=0).min())
+        found = linprog(-np.ones(len(columns)), A_ub=use * scale, b_ub=np.ones(link_per_s.size), method="highs")
+        if found.x is None:
+            raise RuntimeError(f"the path's rate has no solution: {found.message}")
+        rate = float(np.sum(found.x)) * scale
+        price = np.maximum(0.0, -np.asarray(found.ineqlin.marginals)) / link_per_s
+        price += FREE * price.mean()
+        steady = STEADY * steady / float(steady @ link_per_s) + (1.0 - STEADY) * price / float(price @ link_per_s)
+    return rate
 
 
 class _Plans:
@@ -140,10 +160,11 @@ class _Plans:
         wanted: tuple[Wanted, ...],
         tree_searches: int,
         rounds: int,
+        gap: float,
         given: list[tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]] | None = None,
     ) -> None:
         self.topology, self.wanted, self.searches, self.given = topology, wanted, tree_searches, given
-        self.rounds = rounds
+        self.rounds, self.gap = rounds, gap
         self.near = neighbours(topology)
         self.passes = topology.swap_probability > 0.0
         self.alive = topology.pairs_per_s > 0.0
@@ -188,7 +209,7 @@ class _Plans:
             if thorough:
                 found = self.by_trees(price, stage, goal)
             else:
-                found = self.by_paths(steady, price, stage.worth) or self.by_paths(price, price, stage.worth)
+                found = self.by_paths(steady, price, stage.worth) + self.by_paths(price, price, stage.worth)
             self.plans += found
             if not found and (thorough or self.searches == 0):
                 return stage
@@ -242,7 +263,7 @@ class _Plans:
             if not (np.all(np.isfinite(price[list(edges)])) and np.all(inner > 0.0)):
                 continue
             _, takes = cheapest_tree(asked[list(edges)], inner)
-            if float(takes @ price[list(edges)]) < worth[d] * (1.0 - GAP):
+            if float(takes @ price[list(edges)]) < worth[d] * (1.0 - self.gap):
                 found.append(Plan(d, nodes, edges, tuple(takes.tolist())))
         return found
 
@@ -270,7 +291,7 @@ class _Plans:
         for (a, b), each in zip(self.topology.ends.tolist(), price.tolist(), strict=True):
             price_of[a, b] = price_of[b, a] = each
         found = []
-        for d in np.flatnonzero(cost < stage.worth * (1.0 - GAP)).tolist():
+        for d in np.flatnonzero(cost < stage.worth * (1.0 - self.gap)).tolist():
             nodes, takes = tree_between(self.wanted[d].source, self.wanted[d].target, costs, price_of, q)
             edges = tuple(self.edge_of[pair] for pair in itertools.pairwise(nodes))
             found.append(Plan(d, nodes, edges, tuple(takes.tolist())))
