@@ -211,7 +211,8 @@ class Backbone(Params, frozen=True, kw_only=True):
         purification: None: none.
         timeout_s: Longest a request waits for its path.
         block_pairs: End-to-end pairs that are distilled as one, in ``physical`` mode.
-        block_s: Length of a block within a cluster, in ``physical`` mode.
+        block_s, mdi_block_s: Length of a block of Ekert91 and of MDI-QKD within a cluster, in ``physical`` mode; the
+            second, which proves nothing of short blocks, is a whole number of the first.
     """
 
     mode: Literal["paper", "physical"] = "paper"
@@ -222,8 +223,9 @@ class Backbone(Params, frozen=True, kw_only=True):
     light_km_per_s: Positive = 2.0e5
     purification: Purification | None = None
     timeout_s: Positive = 10.0
-    block_pairs: PositiveInt = 20_000
+    block_pairs: PositiveInt = 100_000
     block_s: Positive = 1.0
+    mdi_block_s: Positive = 10.0
 
 
 class Demand(Params, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ class Made:
         sifted_bits: Of equal settings.
         qber, chsh: As estimated.
         rejection: Why there is no block.
+        trips: One-way messages until both ends have it.
     """
 
     alice: SecretBlock | None
@@ -35,6 +36,7 @@ class Made:
     qber: float | None = None
     chsh: float | None = None
     rejection: str | None = None
+    trips: int = 0
 
 
 class PaperKeys:

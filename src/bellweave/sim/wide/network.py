@@ -6,20 +6,21 @@ Between events kernels advance in bulk; what they delivered is harvested at fixe
 import itertools
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import simpy
 
 from bellweave.network.wide.agreement.answering import Desk
 from bellweave.network.wide.agreement.messages import Lane
 from bellweave.results.network_records import FaultChanged
-from bellweave.results.wide_records import PairsClosed, WideEvent
+from bellweave.results.wide_records import KeyMade, PairsClosed, WideEvent
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.timeline import State, Timeline
 from bellweave.scenario.wide import Map, assembled, backbone_of, duration_s
 from bellweave.sim.network.books import Books
 from bellweave.sim.network.gateways import TunnelRun
 from bellweave.sim.network.journal import Journal
-from bellweave.sim.network.nodes import NodeFailedError, Nodes, Process
+from bellweave.sim.network.nodes import NodeFailedError, Nodes, Presence, Process
 from bellweave.sim.wide.control import Control
 from bellweave.sim.wide.directories import directories
 from bellweave.sim.wide.hosts import LEFT_KEYS, Hosts
@@ -55,7 +56,7 @@ class Network:
         backbone = backbone_of(scenario)
         self._nodes = Nodes(env, scenario, directories(scenario))
         self.books = Books(self._nodes, {name: (each.a, each.b) for name, each in scenario.demand.items()})
-        self._quantum = Quantum(scenario, self.net, journal, self._hand)
+        self._quantum = Quantum(scenario, self.net, journal, self._deliver)
         self._control = Control(scenario, self.net)
         self.desks = {name: _desk(self.net, name) for name in self.net.topology.names}
         light = None if backbone.mode == "paper" else backbone.light_km_per_s
@@ -102,6 +103,7 @@ class Network:
         for name, requests in self._requests.items():
             self._quantum.stop(name, self._env.now, at_end=True)
             requests.stop()
+        self._quantum.finish(self._env.now)
         for tunnel in self._tunnels.values():
             tunnel.finish()
         yield self._env.timeout(GRACE_S + GRACE_TRIPS * self._nodes.latency_s)
@@ -263,6 +265,40 @@ class Network:
         for name, demand in self._scenario.demand.items():
             if demand.derived_bits is not None:
                 self._env.process(self._hosts[name].fetch())
+
+    def _deliver(self, demand: str, made: Made) -> None:
+        """Note a block when both ends have it: after as long as its messages take."""
+        ends = self._scenario.demand[demand]
+        way_s = made.trips * self._post.latency_s(ends.a, ends.b)
+        if way_s == 0.0:
+            self._note(demand, made)
+        else:
+            self._env.process(self._note_later(demand, made, way_s, self._nodes.presence((ends.a, ends.b))))
+
+    def _note_later(self, demand: str, made: Made, delay_s: float, present: Presence | None) -> Process[None]:
+        """Note a block later; a node that fails meanwhile has lost it."""
+        ends = self._scenario.demand[demand]
+        yield self._env.timeout(delay_s)
+        if present is None or self._nodes.presence((ends.a, ends.b)) != present:
+            made = replace(made, alice=None, bob=None, rejection="node failed")
+        self._note(demand, made)
+
+    def _note(self, demand: str, made: Made) -> None:
+        self._journal.note(
+            KeyMade(
+                at_s=self._env.now,
+                demand=demand,
+                method=made.method,
+                pairs=made.pairs,
+                sifted_bits=made.sifted_bits,
+                final_bits=made.alice.bit_count if made.alice else 0,
+                provable_bits=made.alice.provable_bits if made.alice else 0,
+                ingested_bits=self._hand(demand, made),
+                qber=made.qber,
+                chsh=made.chsh,
+                rejection=made.rejection,
+            )
+        )
 
     def _hand(self, demand: str, made: Made) -> int:
         """Bring a block to both KMEs, and let hosts fetch what comes of it; return how many bits they took."""

@@ -4,16 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bellweave.network.wide.agreement.messages import Lane
-from bellweave.results.wide_records import KeyMade, LanesEnded, LanesSet, WideEvent
+from bellweave.results.wide_records import LanesEnded, LanesSet, WideEvent
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import Map, backbone_of
 from bellweave.sim.network.journal import Journal
 from bellweave.sim.wide.clusters import Cluster, LocalKey
 from bellweave.sim.wide.keys import Made, PaperKeys
 from bellweave.sim.wide.lanes import PairBooks, Paths
+from bellweave.sim.wide.physical import PhysicalKeys
+from bellweave.sim.wide.physical_clusters import PhysicalCluster
 
-Hand = Callable[[str, Made], int]
-"""Brings a demand's block to the KMEs of its two slaves; returns how many bits they took."""
+Deliver = Callable[[str, Made], None]
+"""Takes a demand's block, or the news that there is none."""
 
 
 @dataclass
@@ -28,17 +30,24 @@ class _Running:
 
 
 class Quantum:
-    """All lanes of a run, in ``paper`` mode."""
+    """All lanes of a run.
 
-    def __init__(self, scenario: Scenario, net: Map, journal: Journal[WideEvent], hand: Hand) -> None:
-        self._scenario, self._net, self._journal, self._hand = scenario, net, journal, hand
+    Attributes:
+        books: What became of the pairs of lanes that have ended, by demand.
+    """
+
+    def __init__(self, scenario: Scenario, net: Map, journal: Journal[WideEvent], deliver: Deliver) -> None:
+        self._scenario, self._net, self._journal, self._deliver = scenario, net, journal, deliver
         self._backbone, self._seed = backbone_of(scenario), scenario.run.seed
+        self._physical = self._backbone.mode == "physical"
         self._running: dict[str, _Running] = {}
         self._births = dict.fromkeys(scenario.demand, 0)
         self._clusters = {name: Cluster(name, each, self._seed) for name, each in scenario.master.items()}
-        self._keys = {name: PaperKeys(name, each, self._seed) for name, each in scenario.demand.items()}
+        self._optical = {name: PhysicalCluster(scenario, name, self._lacks) for name in scenario.master}
+        self._bits = {name: PaperKeys(name, each, self._seed) for name, each in scenario.demand.items()}
+        self._pairs = {name: self._physical_keys(name) for name in scenario.demand}
+        self._kept_bits = dict.fromkeys(scenario.demand, 0)
         self.books = {name: PairBooks() for name in scenario.demand}
-        """What became of the pairs of lanes that have ended, by demand."""
 
     def runs(self, demand: str) -> bool:
         """Return whether a demand has lanes that run."""
@@ -50,12 +59,13 @@ class Quantum:
         births, ends = self._births[demand], self._scenario.demand[demand]
         master = self._net.masters[ends.a] if mdi else ""
         paths = None
-        if mdi:
-            self._clusters[master].start(
-                demand, (ends.a, ends.b), sum(min(each.units) for each in lanes), births, now_s
-            )
-        else:
+        if not mdi:
             paths = Paths(self._net, self._backbone, lanes, (self._seed, "demand", demand, "run", births), now_s)
+        elif self._physical:
+            self._optical[master].start(demand, now_s)
+        else:
+            units = sum(min(each.units) for each in lanes)
+            self._clusters[master].start(demand, (ends.a, ends.b), units, births, now_s)
         parts = frozenset(part for lane in lanes for part in (*lane.nodes, *lane.edges))
         self._running[demand] = _Running(request, parts, paths, master, now_s)
         self._journal.note(
@@ -78,11 +88,13 @@ class Quantum:
         running = self._running.get(demand)
         if running is None:
             return
-        if running.paths is None:
-            self._local(demand, running, self._clusters[running.master].stop(demand, now_s), now_s)
-        else:
-            self._far(demand, running, now_s)
+        if running.paths is not None:
+            self._far(demand, running, running.paths, now_s)
             self.books[demand] += running.paths.books if at_end else running.paths.closed()
+        elif self._physical:
+            self._optical[running.master].stop(demand)
+        else:
+            self._local(demand, running, self._clusters[running.master].stop(demand, now_s), now_s)
         del self._running[demand]
         self._journal.note(LanesEnded(at_s=now_s, request=running.request, demand=demand, lost=lost))
 
@@ -96,39 +108,48 @@ class Quantum:
     def harvest(self, now_s: float) -> None:
         """Advance everything to now, and make key of what came."""
         for demand, running in self._running.items():
-            if running.paths is None:
+            if running.paths is not None:
+                self._far(demand, running, running.paths, now_s)
+            elif not self._physical:
                 self._local(demand, running, self._clusters[running.master].take(demand, now_s), now_s)
-            else:
-                self._far(demand, running, now_s)
+        for cluster in self._optical.values() if self._physical else ():
+            for demand, made in cluster.advance(now_s):
+                if made.method == "ekert91":  # MDI-QKD has no pairs
+                    self.books[demand] += PairBooks(created=made.pairs, measured=made.pairs)
+                self._kept_bits[demand] += made.alice.bit_count if made.alice else 0
+                self._deliver(demand, made)
 
-    def _far(self, demand: str, running: _Running, now_s: float) -> None:
-        assert running.paths is not None, "between clusters"  # noqa: S101 -- the caller has looked
-        pairs = running.paths.advance(now_s)
-        self._make(demand, "backbone", pairs.count, running, now_s)
+    def _lacks(self, demand: str, now_s: float) -> bool:
+        """Return whether a demand asks for more than it got, in a cluster in ``physical`` mode."""
+        own = self._scenario.demand[demand]
+        return own.bits_per_s is None or self._kept_bits[demand] < own.bits_per_s * (now_s - own.start_s)
+
+    def finish(self, now_s: float) -> None:
+        """Distil what is left at the end of the run."""
+        for demand, keys in self._pairs.items():
+            for made in keys.finish(now_s):
+                self._deliver(demand, made)
+
+    def _far(self, demand: str, running: _Running, paths: Paths, now_s: float) -> None:
+        pairs = paths.advance(now_s)
+        if self._physical:
+            for made in self._pairs[demand].add(pairs.correlation, running.since_s, now_s):
+                self._deliver(demand, made)
+        else:
+            self._paper(demand, "backbone", pairs.count, running, now_s)
 
     def _local(self, demand: str, running: _Running, made: LocalKey, now_s: float) -> None:
         """Every key bit of Ekert91 is a pair that was measured; MDI-QKD has none."""
         self.books[demand] += PairBooks(created=made.ekert_bits, measured=made.ekert_bits, attempts=made.attempts)
-        self._make(demand, "ekert91", made.ekert_bits, running, now_s)
-        self._make(demand, "mdi", made.mdi_bits, running, now_s)
+        self._paper(demand, "ekert91", made.ekert_bits, running, now_s)
+        self._paper(demand, "mdi", made.mdi_bits, running, now_s)
 
-    def _make(self, demand: str, method: str, bits: int, running: _Running, now_s: float) -> None:
-        made = self._keys[demand].add(method, bits, running.since_s, now_s)
-        if made is None:
-            return
-        final = made.alice.bit_count if made.alice else 0
-        self._journal.note(
-            KeyMade(
-                at_s=now_s,
-                demand=demand,
-                method=made.method,
-                pairs=made.pairs,
-                sifted_bits=made.sifted_bits,
-                final_bits=final,
-                provable_bits=made.alice.provable_bits if made.alice else 0,
-                ingested_bits=self._hand(demand, made),
-                qber=made.qber,
-                chsh=made.chsh,
-                rejection=made.rejection,
-            )
-        )
+    def _paper(self, demand: str, method: str, bits: int, running: _Running, now_s: float) -> None:
+        made = self._bits[demand].add(method, bits, running.since_s, now_s)
+        if made is not None:
+            self._deliver(demand, made)
+
+    def _physical_keys(self, demand: str) -> PhysicalKeys:
+        scenario = self._scenario
+        master = scenario.master[self._net.masters[scenario.demand[demand].a]]
+        return PhysicalKeys(demand, master.ekert, scenario.distill, self._seed, self._backbone.block_pairs)

@@ -38,7 +38,7 @@ class DemandSummary:
         provable_bits: Of these, proven.
         sifted_bits: Of equal settings.
         blocks, rejected: That gave key, and that did not.
-        qber, chsh: Means over blocks, by sifted bits; None where nothing was estimated.
+        qber, chsh: Means over blocks of Ekert91, by sifted bits; None where nothing was estimated.
         keys, fetched_bits: That hosts got.
         level_bits: In stock at the last look.
         books: Of its pairs.
@@ -176,10 +176,8 @@ class _Tally:
         own.rejected += event.rejection is not None
         if event.ingested_bits and own.first_key_s is None:
             own.first_key_s = event.at_s
-        if event.qber is not None and event.sifted_bits:
+        if event.qber is not None and event.chsh is not None and event.sifted_bits:
             self._estimated += event.sifted_bits
             self._errors += event.qber * event.sifted_bits
-            own.qber = self._errors / self._estimated
-            if event.chsh is not None:
-                self._correlations += event.chsh * event.sifted_bits
-                own.chsh = self._correlations / self._estimated
+            self._correlations += event.chsh * event.sifted_bits
+            own.qber, own.chsh = self._errors / self._estimated, self._correlations / self._estimated
