@@ -12,6 +12,7 @@ from bellweave import rng
 from bellweave.network.wide import states, theory
 from bellweave.network.wide.chains import orders
 from bellweave.network.wide.chains.run import Chain, Counts
+from bellweave.network.wide.flow.chain import optimal_shares
 from bellweave.network.wide.topology import Topology, chain
 from bellweave.network.wide.waiting.distribution import nested
 
@@ -301,6 +302,24 @@ def test_the_optimum_of_three_hops_mixes_both_orders() -> None:
     run.set_units([10, 1, 10])
     run.advance(0.5)
     assert accounted(run.counts)
+
+
+@pytest.mark.parametrize("swap", [0.6, 0.9])
+def test_the_optimal_order_comes_close_to_the_linear_program_on_unequal_hops(swap: float) -> None:
+    topology = chain(5, units=2000, swap_probability=swap)
+    topology.success[:] = [0.4, 0.3, 0.5, 0.25, 0.45]
+    best = optimal_shares(topology)
+    shares = orders.shares_of(best.left, best.middle, best.right, best.swaps_per_s)
+    run = Chain(topology, range(6), rng.stream(1, "unequal"), order="optimal", shares=shares)
+    run.advance(0.05)
+    delivered = len(run.advance(0.05 + 1000 * ATTEMPT_S))
+    bound = best.rate_per_s * 1000 * ATTEMPT_S
+    assert 0.85 * bound < delivered < bound + SIGMAS * math.sqrt(bound)
+
+
+def test_spans_are_built_by_themselves_only_in_an_order() -> None:
+    with pytest.raises(ValueError, match="only in an order"):
+        made(4, exclusive=True)
 
 
 def test_the_optimal_order_needs_shares() -> None:

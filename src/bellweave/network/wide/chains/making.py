@@ -79,8 +79,8 @@ def make_state(
     node_reals[:, f.SWAP_WEIGHT] = (4.0 * topology.swap_fidelity[node] - 1.0) / 3.0
     hop_array, hop_reals, tables = _hops(topology, edges, lane.units, rare)
     timed = bool(np.any(nodes[:, [f.LIFETIME, f.CUTOFF]] < f.NEVER // 4))
-    if exclusive and (nodes[:, f.BUSY].any() or nodes[:, f.LIGHT].any()):
-        raise ValueError("a span is built by itself only where swaps and messages take no time")
+    if exclusive and (nodes[:, f.BUSY].any() or nodes[:, f.LIGHT].any() or lane.order is None):
+        raise ValueError("spans are built by themselves only in an order, and where swaps and messages take no time")
     counters = np.zeros(f.COUNTERS, np.int64)
     counters[f.NOW], counters[f.SPARE] = to_ps(start_s), most
     pairs = np.zeros((most, f.PAIR_FIELDS), np.int64)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Ints32 = NDArray[np.int32]
 Shares = Mapping[tuple[int, int, int], float]
 """Rate at which pairs (i, m) and (m, j) are swapped at m, in pairs per attempt period or in any unit."""
 
@@ -76,6 +77,12 @@ class Lane:
 
     order: Order | None
     units: Ints
+
+
+def shares_of(left: Ints32, middle: Ints32, right: Ints32, swaps_per_s: NDArray[np.float64]) -> Shares:
+    """Return shares from columns, such as those of :func:`bellweave.network.wide.flow.chain.optimal_shares`."""
+    rows = zip(left.tolist(), middle.tolist(), right.tolist(), swaps_per_s.tolist(), strict=True)
+    return {(start, node, end): rate for start, node, end, rate in rows}
 
 
 def trees(shares: Shares, swap: Sequence[float]) -> list[tuple[Order, float, NDArray[np.float64]]]:
