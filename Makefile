@@ -7,7 +7,8 @@ MAKEFLAGS += --no-builtin-rules
 
 PYTHON_FILES := src tests docs/_ext docs/conf.py $(wildcard bench)
 JOBS ?= auto
-SYSTEM_PACKAGES := python3-venv postgresql
+SYSTEM_PACKAGES := python3-venv postgresql charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins \
+  iproute2 iputils-ping tcpdump
 
 .PHONY: help
 help: ## this list

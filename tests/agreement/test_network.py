@@ -31,7 +31,7 @@ from bellweave.results.network_records import BlockDistilled, Delivered, SlotBeg
 from bellweave.scenario.load import load
 from bellweave.scenario.schema import Scenario
 from bellweave.sim.network import simulate_network
-from bellweave.sim.network.run import NetworkRun
+from bellweave.roles.run import NetworkRun
 from bellweave.sim.network.summary import summarise
 from bellweave.tunnel.theory import periods
 

@@ -41,6 +41,18 @@ def test_a_services_error_has_a_code_in_each_interface(
     assert errors.skip_refusal(error).status == skip
 
 
+@pytest.mark.parametrize(("error", "outcome"), [(case[0], case[3]) for case in CASES])
+def test_a_client_finds_the_outcome_in_code_and_text(error: DeliveryError, outcome: str) -> None:
+    response = errors.etsi014_refusal(error).response()
+
+    assert errors.outcome_of(response.status, json.loads(response.body)["message"]) == outcome
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_words_of_other_vendors_have_an_outcome_too(status: int) -> None:
+    assert errors.outcome_of(status, "computer says no") == "bad_request"
+
+
 @pytest.mark.parametrize("error", [case[0] for case in CASES], ids=[type(case[0]).__name__ for case in CASES])
 def test_clients_learn_nothing_of_the_inside(error: DeliveryError) -> None:
     for refusal in (errors.etsi014_refusal(error), errors.skip_refusal(error)):

@@ -303,6 +303,22 @@ async def test_a_peer_that_restarts_is_found_again(tls: dict[str, Tls]) -> None:
     await again.links.close()
 
 
+@pytest.mark.parametrize("at", ["kme-a", "kme-b"])
+async def test_a_partitioned_peer_is_cut_off_and_refused_until_the_partition_ends(tls: dict[str, Tls], at: str) -> None:
+    async with linked(tls) as ends:
+        end = next(each for each in ends if each.name == at)
+        other = next(each for each in ends if each is not end)
+        end.links.partition(other.name, on=True)
+        await other.until(f"lost {at}")
+        await asyncio.sleep(0.5)  # a few attempts in vain
+        assert not end.links.is_up(other.name)
+        assert end.events.count("welcomed") == 1
+
+        end.links.partition(other.name, on=False)
+        await end.until("welcomed", 2)
+        assert await other.ask(at, Announce((note(1),))) == Announced((None,))
+
+
 async def test_where_both_know_the_address_either_finds_the_other(tls: dict[str, Tls]) -> None:
     ports = free_ports(2)
     a, b = End("kme-a"), End("kme-b")

@@ -448,3 +448,17 @@ async def test_the_admin_endpoint_tells_whether_the_node_is_ready(tmp_path: Path
         assert (await pair.admin("kme-a", "/healthz"))[0] == 200
     finally:
         await pair.stop()
+
+
+async def test_a_master_key_in_memory_needs_no_file(tmp_path: Path, pki: Pki) -> None:
+    pair = Pair(tmp_path, pki, f"sqlite:///{tmp_path}/{{name}}.db")
+    config = msgspec.structs.replace(pair.configs["kme-a"], master_key="nowhere")
+
+    with pytest.raises(ScenarioError, match="nowhere"):
+        await KmeNode(config, tmp_path).start()
+    node = KmeNode(config, tmp_path, master_key=b"\x5a" * 32)
+    await node.start()
+    await node.stop()
+    again = KmeNode(config, tmp_path, master_key=b"\x5b" * 32)
+    with pytest.raises(StoreFailed):  # it is this key that wraps what is there
+        await again.start()

@@ -51,6 +51,14 @@ def test_the_others_certificates_serve_clients_only(role: Role) -> None:
     assert usages_of(certificate) == {ExtendedKeyUsageOID.CLIENT_AUTH}
 
 
+@pytest.mark.parametrize("role", ["sae", "device"])
+def test_one_that_listens_serves_too_but_for_no_host(role: Role) -> None:
+    certificate = parsed(AUTHORITY.issue(role, "alice", listens=True))
+
+    assert usages_of(certificate) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    assert names_of(certificate).get_values_for_type(x509.DNSName) == []
+
+
 def test_a_leaf_is_signed_by_the_authority_and_can_sign_nothing_itself() -> None:
     leaf, authority = parsed(AUTHORITY.issue("sae", "alice")), AUTHORITY.certificate
 

@@ -17,9 +17,11 @@ from bellweave.tunnel.rotation import (
     Destroy,
     Event,
     FetchKey,
+    Hurry,
     KeyArrived,
     KeyRefused,
     Load,
+    Lost,
     Refused,
     RefusePeer,
     Renew,
@@ -336,3 +338,38 @@ def test_two_ends_over_a_line_that_loses_messages_agree_again_after_one_good_rou
     if len(arrives) < 40 and params.starvation == "keep-old":
         assert ends["client"].key_id is not None
         assert ends["client"].key_id == ends["server"].key_id
+
+
+def test_a_session_that_a_fault_ended_gets_a_fresh_key_at_once_and_its_key_is_destroyed() -> None:
+    client = keyed()
+
+    assert client.handle(Lost("k7"), 10.0) == []
+    assert client.handle(Lost("k0"), 10.0) == [Destroy("k0")]
+    assert client.key_id is None
+    assert client.handle(Tick(), 10.0) == []
+    assert client.handle(Hurry(), 10.0) == []
+    assert client.due_s == 10.0
+    assert client.handle(Tick(), 10.0) == [AskKey()]
+    assert client.handle(Hurry(), 10.1) == []  # one is under way
+    assert client.handle(KeyRefused("not_enough_key"), 10.2) == []
+    assert client.due_s == 60.0  # back to the period, unless it is hurried again
+
+
+def test_a_session_that_is_lost_while_the_next_key_is_under_way_does_not_disturb_that() -> None:
+    client = keyed()
+    client.handle(Tick(), 60.0)
+    client.handle(KeyArrived("k1"), 60.0)
+
+    assert client.handle(Lost("k0"), 60.1) == [Destroy("k0")]
+    assert client.handle(Acknowledged("k1"), 60.2) == [Load("k1"), Switch("k1")]
+    assert client.handle(Switched("k1"), 60.3) == []
+    assert client.key_id == "k1"
+
+
+def test_a_server_that_lost_its_session_takes_the_next_key() -> None:
+    server = loaded(TUNNEL, "k0")
+
+    assert server.handle(Lost("k7"), 10.0) == []
+    assert server.handle(Lost("k0"), 10.0) == [Destroy("k0")]
+    assert server.key_id is None
+    assert server.handle(Told("k1"), 11.0) == [FetchKey("k1")]

@@ -122,6 +122,29 @@ def etsi014_refusal(error: DeliveryError) -> Refusal:
     return Refusal(503, message, outcome, headers=retry_after(retry_s))
 
 
+_OUTCOMES_503 = {
+    "not enough keys": "not_enough_key",
+    "the other KME cannot be reached": "peer_unreachable",
+    "the other KME cannot store": "peer_refused",
+    "the key store cannot be used": "store_failed",
+}
+
+
+def outcome_of(status: int, message: str) -> str:
+    """Return the outcome word of an error that an ETSI 014 server has answered; other vendors' words mean less.
+
+    >>> outcome_of(503, "not enough keys: 0 of 1")
+    'not_enough_key'
+    >>> outcome_of(503, "try later")
+    'unavailable'
+    """
+    if status == 503:
+        return next((word for start, word in _OUTCOMES_503.items() if message.startswith(start)), "unavailable")
+    if status == 400:
+        return {NOT_FOUND: "unknown_keys", UNMET: "not_met"}.get(message, "bad_request")
+    return "unauthorized" if status == 401 else "bad_request"
+
+
 def skip_refusal(error: DeliveryError) -> Refusal:
     """Return a service's error as SKIP has it: who may not fetch a key does not find it; all else is the server's."""
     if isinstance(error, UnknownKeys | NotEntitled):

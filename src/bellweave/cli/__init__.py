@@ -4,7 +4,21 @@ import sys
 
 import typer
 
-from bellweave.cli import demo, design, distil, kms, plan, report, reproduce, results, scenario, simulate
+from bellweave.cli import (
+    demo,
+    design,
+    distil,
+    doctor,
+    emulate,
+    fault,
+    kms,
+    plan,
+    report,
+    reproduce,
+    results,
+    scenario,
+    simulate,
+)
 from bellweave.errors import (
     BellweaveError,
     BlockRejected,
@@ -41,9 +55,12 @@ app = typer.Typer(
 app.command()(plan.plan)
 app.command()(design.design)
 app.command()(simulate.simulate)
+app.command()(emulate.emulate)
+app.command()(fault.fault)
 app.command()(reproduce.reproduce)
 app.command()(distil.distil)
 app.command()(demo.demo)
+app.command()(doctor.doctor)
 app.command()(report.report)
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(results.app, name="results")

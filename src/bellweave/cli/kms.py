@@ -53,7 +53,7 @@ def init_files(
 
     network = Network(
         kmes=dict(_named(each, "=", "localhost") for each in _once(kme, "--kme")),
-        saes=_placed(sae),
+        saes=placed(sae),
         links=None if link is None else [_ends(each) for each in link],
         devices={name: _ends(ends) for name, ends in (_named(each, "@", None) for each in device or ())},
     )
@@ -141,7 +141,7 @@ def sandbox(
 
     from bellweave.edge.kms_sandbox import Sandbox
 
-    wanted = Sandbox(directory=directory, kmes=tuple(_once(kme, "--kme")), saes=_placed(sae), store=store, keys=prefill)
+    wanted = Sandbox(directory=directory, kmes=tuple(_once(kme, "--kme")), saes=placed(sae), store=store, keys=prefill)
     asyncio.run(_run_sandbox(wanted))
 
 
@@ -194,7 +194,7 @@ def _once(names: list[str], option: str) -> list[str]:
     return names
 
 
-def _placed(saes: list[str] | None) -> dict[str, str]:
+def placed(saes: list[str] | None) -> dict[str, str]:
     """Return each SAE's KME."""
     from bellweave.errors import ScenarioError
 

@@ -20,7 +20,7 @@ def report(
 
     if not (directory / "manifest.json").exists():
         page = _of_study(directory)
-    elif read_manifest(directory).verb == "simulate-network":
+    elif read_manifest(directory).verb in {"simulate-network", "emulate-network"}:
         page = _of_network(directory)
     else:
         page = _of_links(directory)
@@ -45,7 +45,7 @@ def _of_network(directory: Path) -> Path:
     from bellweave.studies.network_table import report as made
 
     manifest, scenario = read_manifest(directory), load(directory / "scenario.toml")
-    slot_s = scenario.schedule.slot_s if scenario.schedule else 0.0
+    slot_s = scenario.schedule.wall_slot_s if scenario.schedule else 0.0
     run = NetworkRun(manifest, scenario, read_events(directory), manifest.shard.blocks * slot_s)
     summary = summarise(run)
     found = made(run, summary)

@@ -25,6 +25,13 @@ def simulate(
         Literal["tags", "coincidences"] | None, typer.Option(help="Every detector event, or only what survives.")
     ] = None,
     seed: Seed = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a network: let its slots pass so many times faster, key servers and tunnels not; default: the "
+            "scenario's."
+        ),
+    ] = None,
     workers: Workers = None,
     figures: Annotated[bool, typer.Option(help="Draw a network's figures and write its page.")] = True,
     compare_schedulers: Annotated[
@@ -52,6 +59,7 @@ def simulate(
     from bellweave.errors import ScenarioError
     from bellweave.results.io import write_report
     from bellweave.results.records import Report
+    from bellweave.scenario.changes import hastened
     from bellweave.scenario.load import load
     from bellweave.sim.run import simulate as run
     from bellweave.studies.table import rows
@@ -67,6 +75,8 @@ def simulate(
         raise ScenarioError("only a wide-area run has a duration; others have blocks or slots", path="--duration-s")
     given = {name: value for name, value in (("seed", seed), ("blocks", blocks), ("level", level)) if value is not None}
     loaded = msgspec.structs.replace(loaded, run=msgspec.structs.replace(loaded.run, **given))
+    if speed is not None:
+        loaded = hastened(loaded, speed)
     if loaded.schedule is not None:
         from bellweave.cli import network
 

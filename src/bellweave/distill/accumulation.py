@@ -35,6 +35,9 @@ from bellweave.distill.outcome import Context
 HELD = "Bases and sample of the joined blocks were announced only after the last photon of all of them was detected."
 """What a statement about joined blocks is conditional on; :class:`Accumulator` sees to it within one process."""
 
+ROUNDING_S = 1e-6
+"""Begin plus length of a block may come to a little more than the begin of the one right after it."""
+
 
 class Accumulator:
     """Holds one party's rounds of successive blocks of one link until there are enough.
@@ -70,7 +73,7 @@ class Accumulator:
             same = ("link", "provenance", "mint")
             if any(getattr(last, name) != getattr(context, name) for name in same):
                 raise ValueError(f"{context.block_id} can't be joined with {last.block_id}")
-            if context.start_s < last.end_s:
+            if context.start_s < last.end_s - ROUNDING_S:
                 raise ValueError(f"{context.block_id} starts at {context.start_s} s, before {last.end_s} s")
         self._held.append((context, rounds))
 

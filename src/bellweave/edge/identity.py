@@ -121,6 +121,13 @@ def presented_on(tls: ssl.SSLObject | ssl.SSLSocket) -> Presented | None:
     )
 
 
+def holder_at(transport: BaseTransport) -> Holder | None:
+    """Return who is at the other end of a connection, by the one role in its certificate; None: nobody known here."""
+    shown = presented(transport)
+    holders = {holder for uri in (shown.uris if shown else ()) if (holder := holder_of(uri)) is not None}
+    return holders.pop() if len(holders) == 1 else None
+
+
 def role_of(certificate: Presented, tls: Tls) -> Holder | None:
     """Return whose certificate it is by rules 1, 2 and 4; None: it names no role, or more than one holder."""
     mapped = tls.fingerprints.get(certificate.fingerprint, "")

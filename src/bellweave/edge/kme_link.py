@@ -102,6 +102,7 @@ class Links:
         for down in self._down.values():
             down.set()
         self._pause_s = dict.fromkeys(addresses, LEAST_PAUSE_S)
+        self._partitioned: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | None = None
         self._closing = False
@@ -153,12 +154,23 @@ class Links:
         """Return whether there is a connection with this peer."""
         return bool(self._lines.get(peer))
 
+    def partition(self, peer: str, *, on: bool) -> None:
+        """Cut the link with a peer and refuse it from now on, or let it be made again: a fault on command."""
+        if not on:
+            self._partitioned.discard(peer)
+            self._pause_s[peer] = LEAST_PAUSE_S
+            return
+        self._partitioned.add(peer)
+        for line in list(self._lines[peer]):
+            line.drop("the network between is cut")
+
     # --------------------------------------------------------------------------------------------- what lines call
 
     def opened(self, line: Line) -> str | None:
         """Return the name of the KME at the other end of a new connection, or None to close it."""
         peer = self._who(line)
-        if self._closing or peer is None or peer not in self._lines or line.wanted not in {None, peer}:
+        known = peer in self._lines and peer not in self._partitioned
+        if self._closing or peer is None or not known or line.wanted not in {None, peer}:
             _log.warning("a connection is refused", kme=peer, wanted=line.wanted)
             return None
         lines = self._lines[peer]
@@ -205,6 +217,9 @@ class Links:
         await asyncio.sleep(0.0 if self.name < peer else FIRST_DIAL_S)
         while True:
             await self._down[peer].wait()
+            if peer in self._partitioned:
+                await asyncio.sleep(CHECK_S)
+                continue
             await self._dial(peer, host, port)
             pause_s = self._pause_s[peer]
             self._pause_s[peer] = min(2.0 * pause_s, MOST_PAUSE_S)

@@ -80,7 +80,7 @@ def configs(network: Network, ports: Ports, store: str | Mapping[str, str], kms:
         devices = {name: peer for name, (own, peer) in network.devices.items() if own == kme}
         skip = at(ports.skip)
         made[kme] = KmeConfig(
-            directory=_directory(kme, peers, links, saes),
+            directory=directory(kme, peers, links, saes),
             kms=kms,
             tls=Tls(ca="ca.crt", cert="kme.crt", key="kme.key", deny="deny.txt"),
             store=store if isinstance(store, str) else store[kme],
@@ -114,7 +114,7 @@ def _check(network: Network) -> None:
             raise ScenarioError(f"{what}: no such KME: {kme!r}; there are {', '.join(kmes)}")
 
 
-def _directory(kme: str, peers: tuple[str, ...], links: tuple[tuple[str, str], ...], saes: dict[str, str]) -> Directory:
+def directory(kme: str, peers: tuple[str, ...], links: tuple[tuple[str, str], ...], saes: dict[str, str]) -> Directory:
     """Return who is who for one KME; pairs and relays are listed only where not all KMEs are linked."""
     linked = {frozenset(link) for link in links}
     if all(frozenset(ends) in linked for ends in combinations((kme, *peers), 2)):

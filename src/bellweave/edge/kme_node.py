@@ -57,6 +57,7 @@ class KmeNode:
         base: What its relative paths start from.
         access_log: Gets a line for each request; None: none is kept.
         fill: Gets the open store before anything else does: a sandbox puts test key there.
+        master_key: What wraps the data keys at rest, 32 bytes; None: what the configuration names.
 
     Attributes:
         kme: The KME itself; there from :meth:`start` on, like the next three.
@@ -77,9 +78,11 @@ class KmeNode:
         base: Path,
         access_log: AccessLog | None = None,
         fill: Callable[[Store], None] | None = None,
+        master_key: bytes | None = None,
     ) -> None:
         self.config = config
         self._fill = fill
+        self._master_key = master_key
         self.addresses: dict[str, tuple[str, int]] = {}
         self.certificates = Certificates(config.tls, base, _log.warning)
         self._base = base
@@ -99,7 +102,7 @@ class KmeNode:
             StoreFailed: The store can't be opened.
         """
         config = self.config
-        store = await asyncio.to_thread(opened, config, self._base)
+        store = await asyncio.to_thread(opened, config, self._base, self._master_key)
         try:
             if self._fill is not None:
                 await asyncio.to_thread(self._fill, store.store)

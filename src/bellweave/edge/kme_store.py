@@ -34,8 +34,13 @@ class Opened:
     shared: bool
 
 
-def opened(config: KmeConfig, base: Path) -> Opened:
+def opened(config: KmeConfig, base: Path, master_key: bytes | None = None) -> Opened:
     """Return the configured store; relative paths start from ``base``.
+
+    Args:
+        config: Says which.
+        base: Folder.
+        master_key: What wraps its data keys, 32 bytes; None: what the configuration names.
 
     Raises:
         ScenarioError: The master key can't be had.
@@ -43,8 +48,9 @@ def opened(config: KmeConfig, base: Path) -> Opened:
     """
     if config.store == IN_MEMORY:
         return Opened(MemoryStore(), SystemEntropy().bytes(8).hex(), in_memory=True, shared=False)
-    file = config.master_key and str(base / config.master_key)
-    master_key = kme_config.master_key(msgspec.structs.replace(config, master_key=file))
+    if master_key is None:
+        file = config.master_key and str(base / config.master_key)
+        master_key = kme_config.master_key(msgspec.structs.replace(config, master_key=file))
     url = config.store
     if url.startswith(_SQLITE):
         url = _SQLITE + str(base / url.removeprefix(_SQLITE))

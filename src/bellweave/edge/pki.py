@@ -5,6 +5,7 @@ Rules:
 1. The role is in the certificate: a URI among its alternative names (:mod:`bellweave.edge.identity`).
 2. A KME's certificate serves both ways (``serverAuth`` and ``clientAuth``: it answers SAEs and dials other KMEs) and
    names its hosts, loopback among them. SAEs and devices get ``clientAuth`` only: nobody can pose as a KME with one.
+   Those that listen for their own kind (agents, distillation peers) get both, and still no host's name.
 3. The common name is the name, where it fits (64 bytes); peers' software shows it and some reads nothing else.
 4. Private keys are files of mode 0600. A file that is there is replaced only where the caller asks for renewal; the key
    is replaced before the certificate, so a server that reads between the two sees a pair that does not fit and waits.
@@ -115,6 +116,7 @@ class Authority:
         name: str,
         hosts: Iterable[str] = (),
         *,
+        listens: bool = False,
         days: int = LEAF_DAYS,
         start: dt.datetime | None = None,
     ) -> Issued:
@@ -124,6 +126,7 @@ class Authority:
             role: What it may do.
             name: Of the holder; not empty.
             hosts: Names and addresses of a KME; loopback is added. Others have none.
+            listens: Whether an SAE or a device takes connections too; a KME does in any case.
             days: How long it is valid, >= 1.
             start: Since when, UTC; None: since a moment ago.
 
@@ -138,6 +141,7 @@ class Authority:
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
         if role == "kme":
             names += map(_host, dict.fromkeys([*hosts, *LOOPBACK]))
+        if listens or role == "kme":
             usages = [ExtendedKeyUsageOID.SERVER_AUTH, *usages]
         return self.sign(x509.Name(common), names, usages, days=days, start=start)
 

@@ -25,7 +25,7 @@ def slot_shares(
     """
     if schedule.scheduler in {"deficit", "optimum"}:
         nothing = dict.fromkeys(links, 0.0)
-        situation = Situation(0, links, nothing, demand, slot_bits, schedule.slot_s)
+        situation = Situation(0, links, nothing, demand, slot_bits, schedule.wall_slot_s)
         slots = optimum.bound(situation, schedule.sources, schedule.frame_slots).slots
         return {name: slots.get(name, 0.0) / schedule.frame_slots for name in links}
     turns = schedule.table if schedule.scheduler == "table" else rounds(links, schedule.sources)
@@ -38,4 +38,4 @@ def bits_per_s(
 ) -> dict[str, float]:
     """Return the key that each link is expected to get in the long run; arguments as :func:`slot_shares`."""
     shares = slot_shares(schedule, links, slot_bits, demand)
-    return {name: share * slot_bits[name] / schedule.slot_s for name, share in shares.items()}
+    return {name: share * slot_bits[name] / schedule.wall_slot_s for name, share in shares.items()}

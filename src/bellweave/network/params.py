@@ -23,6 +23,8 @@ class Schedule(Params, frozen=True, kw_only=True):
         sources: Disjoint pairs of users that are served at once: sources, or wavelength channels of one.
         table: Links of each slot, for ``table``.
         frame_slots: Slots that ``optimum`` plans ahead.
+        speed: How many times faster than their photons slots go by: ``slot_s``, drift and faults are photon time, and
+            so long a piece of it passes in a second. Key servers and tunnels live in seconds.
     """
 
     scheduler: SchedulerName = "round-robin"
@@ -31,6 +33,12 @@ class Schedule(Params, frozen=True, kw_only=True):
     sources: PositiveInt = 1
     table: tuple[tuple[str, ...], ...] = ()
     frame_slots: PositiveInt = 60
+    speed: Positive = 1.0
+
+    @property
+    def wall_slot_s(self) -> float:
+        """Seconds that a slot takes on the clock of key servers and tunnels."""
+        return self.slot_s / self.speed
 
 
 class Drift(Params, frozen=True, kw_only=True):
@@ -53,10 +61,12 @@ class DataNetwork(Params, frozen=True, kw_only=True):
     Attributes:
         latency_s: One way, from node to node: post-processing, KMEs, gateways.
         local_latency_s: One way, between a gateway and the KME of its own node.
+        bandwidth_bits_per_s: Of each gateway's line, when it is emulated; None: as much as the machine can.
     """
 
     latency_s: NonNegative = 0.000_5
     local_latency_s: NonNegative = 0.000_1
+    bandwidth_bits_per_s: Positive | None = None
 
 
 class Monitor(Params, frozen=True, kw_only=True):
@@ -82,6 +92,11 @@ class Fault(Params, frozen=True, kw_only=True):
             stands for every name.
         down: A node that fails: its detectors, KME and gateway; or a master, slave or repeater: its memories too.
         cut: A link whose quantum channel is cut; or a hop, or a slave's fibre to its master by the slave's name.
+        partition: Two nodes whose KMEs can't reach each other. This and the next ones need an emulation.
+        store: A node whose KME's store can't be written.
+        charon: A gateway, ``TUNNEL.client`` or ``TUNNEL.server``, whose IKE daemon is killed; it is started again.
+        clock: A node whose clock is wrong, by ``clock_step_s``.
+        clock_step_s: By how much, seconds.
     """
 
     at_s: NonNegative
@@ -89,3 +104,8 @@ class Fault(Params, frozen=True, kw_only=True):
     set: dict[str, object] = {}
     down: str | None = None
     cut: str | None = None
+    partition: tuple[str, str] | None = None
+    store: str | None = None
+    charon: str | None = None
+    clock: str | None = None
+    clock_step_s: float = 0.0

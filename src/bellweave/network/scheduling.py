@@ -22,7 +22,7 @@ class Situation:
         level_bits: Key in stock, by link; what both ends hold.
         demand_bits_per_s: Key that is asked for, by link; 0 where nothing uses it.
         yield_bits: Key that a slot is expected to give, by link.
-        slot_s: Length of a slot.
+        slot_s: How long a slot lasts, by the clock of those who ask for key.
     """
 
     slot: int

@@ -166,7 +166,7 @@ def _slot(scenario: Scenario, needed: float) -> Solved:
     schedule, lost, whole_s = schedule_of(scenario), lost_s(scenario), duration_s(scenario)
 
     def with_value(value_s: float) -> Scenario:
-        slots = max(1, math.ceil(whole_s / value_s - theory.ROUNDING))
+        slots = max(1, math.ceil(whole_s * schedule.speed / value_s - theory.ROUNDING))
         links = {name: msgspec.structs.replace(link, block_s=value_s) for name, link in scenario.link.items()}
         return msgspec.structs.replace(
             scenario, link=links, schedule=msgspec.structs.replace(schedule, slot_s=value_s, slots=slots)
@@ -208,7 +208,7 @@ def _users(scenario: Scenario, needed: float) -> Solved:
     tunnel = next(iter(scenario.tunnel.values()))
     slot_bits = slot_yields(scaled(scenario, max(3, now), tunnels=0)).popitem()[1].key_bits
     demand = needed * on_a_link * tunnel.key_bits / tunnel.period_s
-    users = theory.most_users(schedule.sources, schedule.slot_s, slot_bits, demand)
+    users = theory.most_users(schedule.sources, schedule.wall_slot_s, slot_bits, demand)
     value = float(users) if users > 1 else None
 
     def with_value(count: float) -> Scenario:

@@ -48,7 +48,7 @@ def margin(scenario: Scenario, yields: Mapping[str, SlotYield]) -> Margin | None
 
 def needed_shares(scenario: Scenario, demand: Mapping[str, float], yields: Mapping[str, SlotYield]) -> dict[str, float]:
     """Return the share of slots that each link's demand takes; infinity where slots give no key."""
-    slot_s = schedule_of(scenario).slot_s
+    slot_s = schedule_of(scenario).wall_slot_s
     return {
         name: asked * slot_s / bits if (bits := yields[name].key_bits) > 0.0 else math.inf
         for name, asked in demand.items()

@@ -105,8 +105,8 @@ def _supplies(
             begins.setdefault(name, at)
     found = {}
     for name, share in shares.items():
-        every_s = schedule.slot_s / share if share else math.inf
-        first_s = (begins[name] + 1) * schedule.slot_s + (together - 1) * every_s if share else math.inf
+        every_s = schedule.wall_slot_s / share if share else math.inf
+        first_s = (begins[name] + 1) * schedule.wall_slot_s + (together - 1) * every_s if share else math.inf
         found[name] = Supply(first_s, together * every_s, yields[name].key_bits * together if share else 0.0)
     return found
 

@@ -104,7 +104,7 @@ def scale(scenario: Scenario, users: Sequence[int]) -> Scale:
     three = scaled(by_turns, 3, tunnels=0)
     kind = _Kind(
         slot_bits=next(iter(slot_yields(three).values())).key_bits,
-        slot_s=schedule.slot_s,
+        slot_s=schedule.wall_slot_s,
         sources=schedule.sources,
         partners=max(1, round(len(scenario.tunnel) / len(users_of(scenario)))),
         key_bits=tunnel.key_bits,

@@ -66,9 +66,9 @@ def schedule_of(scenario: Scenario) -> Schedule:
 
 
 def duration_s(scenario: Scenario) -> float:
-    """Return how long the run's slots take."""
+    """Return how long the run's slots take by the clock of those who use key."""
     schedule = schedule_of(scenario)
-    return (schedule.slots or scenario.run.blocks) * schedule.slot_s
+    return (schedule.slots or scenario.run.blocks) * schedule.wall_slot_s
 
 
 def users_of(scenario: Scenario) -> set[str]:
@@ -148,7 +148,7 @@ def _drifted(scenario: Scenario, node: Node) -> Node:
     """
     if scenario.drift is None:
         return node
-    end_s = duration_s(scenario)
+    end_s = duration_s(scenario) * schedule_of(scenario).speed  # drift goes by photon time
     moments_s = ((at + 0.5) / MOMENTS * end_s for at in range(MOMENTS))
     variance = 2.0 * sum(variance_rad2(scenario.drift, at_s) for at_s in moments_s) / MOMENTS
     kept = (1.0 - node.noise.depolarising_probability) * math.exp(-variance / 2.0)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from bellweave.network.params import Schedule
 from bellweave.report.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, figure, save
 from bellweave.results.network_records import (
     Alarmed,
@@ -121,14 +122,14 @@ def _look(at: int) -> tuple[str, Any]:
 
 
 def _slots(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
-    schedule = run.scenario.schedule
-    slot_s = schedule.slot_s if schedule else 0.0
+    schedule = run.scenario.schedule or Schedule()
     served: dict[str, list[tuple[float, float]]] = {name: [] for name in links}
     for event in run.events:
         if isinstance(event, SlotBegan):
             for name in event.links:
                 if name in served:
-                    served[name].append((event.at_s + event.lost_s, slot_s - event.lost_s))
+                    lost_s = event.lost_s / schedule.speed
+                    served[name].append((event.at_s + lost_s, schedule.wall_slot_s - lost_s))
     for row, name in enumerate(links):
         ax.broken_barh(served[name], (row - 0.36, 0.72), color=_look(row)[0], lw=0.0)
     _rows(ax, links, "slots")

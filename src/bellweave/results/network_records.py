@@ -23,7 +23,8 @@ class SlotBegan(Happening, frozen=True):
     Attributes:
         slot: Its number.
         links: The links that it serves; empty: idle.
-        lost_s: What reconfiguration and synchronisation take of it from links that the slot before did not serve.
+        lost_s: What reconfiguration and synchronisation take of it from links that the slot before did not serve,
+            photon time (``schedule.speed``).
     """
 
     slot: int
@@ -129,6 +130,76 @@ class LedgerClosed(Happening, frozen=True):
     accounts: dict[str, int]
 
 
+# ------------------------------------------------------------------------------------------------- only when emulated
+
+
+class ProcessChanged(Happening, frozen=True):
+    """A process of an emulated network started, serves, ended, or was told to do something.
+
+    Attributes:
+        process: ``source``, a node's name, ``world``, or ``charon NAME``.
+        state: ``started``, ``ready``, ``ended``, ``killed`` (by a fault).
+        detail: For people.
+    """
+
+    process: str
+    state: Literal["started", "ready", "ended", "killed"]
+    detail: str = ""
+
+
+class Refreshed(Happening, frozen=True):
+    """A tunnel's client end has brought a fresh key into use; how long each step took.
+
+    Attributes:
+        enc_s: ``enc_keys``, from request to answer.
+        peer_s: From telling the peer to its acknowledgement: ``dec_keys`` and loading.
+        switch_s: The new session, verified, and the old one retired.
+        total_s: All of it.
+    """
+
+    tunnel: str
+    key_id: str
+    enc_s: float
+    peer_s: float
+    switch_s: float
+    total_s: float
+
+
+class Probed(Happening, frozen=True):
+    """What a tunnel's probe stream met in the interval that ends now.
+
+    Attributes:
+        sent, received: Probes and their echoes; a probe that is still on its way counts in the interval it was sent in.
+        lost: Probes whose echo did not come in time.
+        longest_gap_s: Longest time between two echoes.
+        rtt_s: Median round trip; None without any echo.
+        bits_per_s: Payload that came back, in bits/s.
+    """
+
+    tunnel: str
+    sent: int
+    received: int
+    lost: int
+    longest_gap_s: float
+    rtt_s: float | None
+    bits_per_s: float
+
+
+class BlockLost(Happening, frozen=True):
+    """A node gave up photons that it held, for the link's other end lacks them, or the two could not distil.
+
+    Attributes:
+        node: Whose.
+        blocks: Numbers of the link's blocks.
+        reason: For people.
+    """
+
+    link: str
+    node: str
+    blocks: tuple[int, ...]
+    reason: str
+
+
 Event = (
     SlotBegan
     | BlockDistilled
@@ -140,4 +211,8 @@ Event = (
     | Alarmed
     | FaultChanged
     | LedgerClosed
+    | ProcessChanged
+    | Refreshed
+    | Probed
+    | BlockLost
 )

@@ -1,5 +1,6 @@
 """Change a scenario by paths: ``link.alice-bob.fibre.length_km``, or ``link.*.…`` for all of them."""
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,6 +22,20 @@ def changed(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
     for path, value in changes.items():
         set_path(tree, path.split("."), value, path)
     return checked_scenario(parse_tree(tree))
+
+
+def hastened(scenario: Scenario, speed: float) -> Scenario:
+    """Return a network whose slots pass so many times faster than its key servers' clock.
+
+    Raises:
+        ScenarioError: The scenario is no network, or the speed is no number > 0.
+    """
+    if scenario.schedule is None:
+        problem = "only a network with a [schedule] has a clock beside its photons': there is nothing to hasten"
+        raise ScenarioError(problem, path="schedule.speed")
+    if not (math.isfinite(speed) and speed > 0.0):
+        raise ScenarioError(f"a speed is a number > 0, got {speed:g}", path="schedule.speed")
+    return msgspec.structs.replace(scenario, schedule=msgspec.structs.replace(scenario.schedule, speed=speed))
 
 
 def parsed(changes: Iterable[str]) -> dict[str, object]:

@@ -69,8 +69,29 @@ def _check(scenario: Scenario, name: str, fault: Fault) -> None:
         raise ScenarioError(f"there is no node {fault.down!r}; there are {_list(nodes)}", path=f"{path}.down")
     if fault.cut is not None and fault.cut not in links:
         raise ScenarioError(f"there is no link {fault.cut!r}; there are {_list(links)}", path=f"{path}.cut")
-    if not fault.set and fault.down is None and fault.cut is None:
+    _check_emulated(scenario, path, fault)
+    if not fault.set and fault.down is None and fault.cut is None and emulated_only(fault) is None:
         raise ScenarioError("changes nothing: give one of set, down, cut", path=path)
+
+
+def emulated_only(fault: Fault) -> str | None:
+    """Return the first thing that a fault does and that only an emulation can; None if there is none."""
+    names = ("partition", "store", "charon", "clock")
+    return next((name for name in names if getattr(fault, name) is not None), None)
+
+
+def _check_emulated(scenario: Scenario, path: str, fault: Fault) -> None:
+    """Check what only an emulation does."""
+    ends = fault.partition or ()
+    named = [("partition", node) for node in ends] + [("store", fault.store), ("clock", fault.clock)]
+    for name, node in named:
+        if node is not None and node not in scenario.node:
+            raise ScenarioError(f"there is no node {node!r}; there are {_list(scenario.node)}", path=f"{path}.{name}")
+    if ends and ends[0] == ends[1]:
+        raise ScenarioError(f"expected two nodes, got {ends[0]!r} twice", path=f"{path}.partition")
+    tunnel, _, side = (fault.charon or "").rpartition(".")
+    if fault.charon is not None and (tunnel not in scenario.tunnel or side not in {"client", "server"}):
+        raise ScenarioError(f"expected TUNNEL.client or TUNNEL.server, got {fault.charon!r}", path=f"{path}.charon")
 
 
 def _state(scenario: Scenario, at_s: float) -> State:

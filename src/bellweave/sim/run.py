@@ -5,24 +5,21 @@ has random streams of its own), so processes share them out; the records come ba
 any number of workers.
 """
 
-import hashlib
 import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-
-import msgspec
 
 from bellweave.errors import ScenarioError
 from bellweave.results.io import RunResult, RunWriter
 from bellweave.results.records import BlockRecord, Manifest, Shard
+from bellweave.roles.run import describe
 from bellweave.scenario.assemble import optical_link
 from bellweave.scenario.load import checked_scenario, to_toml
-from bellweave.scenario.schema import Run, Scenario
+from bellweave.scenario.schema import Scenario
 from bellweave.sim.block import distil_block, distil_recording
 
 Progress = Callable[[BlockRecord, int, int], None]
@@ -60,34 +57,6 @@ def simulate(
         return RunResult(run, tuple(_run(scenario, run, [], workers, progress, None)))
     with RunWriter(out, run, to_toml(scenario)) as writer:
         return RunResult(run, tuple(_run(scenario, run, writer.done, workers, progress, writer)))
-
-
-def describe(scenario: Scenario, shard: Shard, verb: str = "simulate") -> Manifest:
-    """Return the manifest of simulating these blocks of all links of a scenario."""
-    scenario_id = _digest(to_toml(msgspec.structs.replace(scenario, run=Run())))
-    package = version("bellweave")
-    identity = (
-        scenario_id,
-        verb,
-        scenario.run.seed,
-        scenario.run.level,
-        package,
-        shard.first_block,
-        shard.blocks,
-    )
-    return Manifest(
-        run_id=_digest("\n".join(map(str, identity))),
-        scenario_id=scenario_id,
-        verb=verb,
-        scenario=scenario.name,
-        seed=scenario.run.seed,
-        level=scenario.run.level,
-        shard=shard,
-        links=tuple(scenario.link),
-        recorded=tuple(scenario.recorded),
-        together=scenario.distill.accumulate_blocks,
-        version=package,
-    )
 
 
 def run_block(scenario: Scenario, link: str, block: int) -> tuple[BlockRecord, float]:
@@ -130,7 +99,3 @@ def _blocks(
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         names, blocks = zip(*wanted, strict=True)
         yield from pool.map(partial(run_block, scenario), names, blocks, chunksize=4)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -74,7 +74,7 @@ def most_keys(scenario: Scenario) -> float:
     slots = schedule.slots or scenario.run.blocks
     demand_bits, key_bits = _demand(scenario)
     links = {name: (link.alice, link.bob) for name, link in scenario.link.items()}
-    duration_s = slots * schedule.slot_s
+    duration_s = slots * schedule.wall_slot_s
     together = scenario.distill.accumulate_blocks
     gain = {name: expected_block(scenario, name).accountings[scenario.kms.mint] / together for name in links}
     given = Situation(
@@ -83,7 +83,7 @@ def most_keys(scenario: Scenario) -> float:
         level_bits=dict.fromkeys(links, 0.0),
         demand_bits_per_s={name: bits / duration_s for name, bits in demand_bits.items()},
         yield_bits=gain,
-        slot_s=schedule.slot_s,
+        slot_s=schedule.wall_slot_s,
     )
     best = bound(given, schedule.sources, slots)
     return sum(
@@ -112,7 +112,7 @@ def rows(compared: Mapping[str, tuple[Compared, ...]]) -> tuple[Row, ...]:
 def _demand(scenario: Scenario) -> tuple[dict[str, float], dict[str, float]]:
     """Return by link how many bits all requests of the run ask for, and the mean size of a key."""
     schedule = scenario.schedule or Schedule()
-    duration_s = (schedule.slots or scenario.run.blocks) * schedule.slot_s
+    duration_s = (schedule.slots or scenario.run.blocks) * schedule.wall_slot_s
     link_of = {frozenset((link.alice, link.bob)): name for name, link in scenario.link.items()}
     bits, keys = dict.fromkeys(scenario.link, 0.0), dict.fromkeys(scenario.link, 0.0)
     for tunnel in scenario.tunnel.values():

@@ -52,6 +52,10 @@ class Pki:
         """Return files for an SAE: its name is the common name, and in the role URI."""
         return self.issued("sae", name)
 
+    def agent(self, name: str) -> Files:
+        """Return files for an SAE whose agent listens for its peer's."""
+        return self.written(f"sae-{name}", self.authority.issue("sae", name, listens=True))
+
     def device(self, name: str) -> Files:
         """Return files for a QKD device."""
         return self.issued("device", name)

@@ -9,9 +9,11 @@ from bellweave.tunnel.rotation import (
     AskKey,
     Destroy,
     Event,
+    Hurry,
     KeyArrived,
     KeyRefused,
     Load,
+    Lost,
     Refused,
     Renew,
     Switch,
@@ -72,6 +74,11 @@ class Client:
                 return self._give_up(now_s)
             case Switched(key_id) if key_id == self._pending and self._loaded:
                 return self._adopt(key_id, now_s)
+            case Lost(key_id) if key_id == self.key_id:
+                self.key_id = None
+                return [Destroy(key_id)]
+            case Hurry() if not self._busy:
+                self._next_s = min(self._next_s, now_s)
         return []
 
     @property

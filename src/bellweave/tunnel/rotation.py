@@ -18,6 +18,7 @@ Rules:
    refuses the session), and both keep the old key until the new session is up.
 4. Without a fresh key the old session stays (``keep-old``), or goes down once its key is too old (``fail-closed``).
    A session that is as long as it was configured is renewed with the key that it has.
+5. A session that a fault has ended is not made again with its key, whatever the policy: a fresh key is asked for.
 
 Key bytes never enter a rotation: it knows ids; the driver holds the bytes until it installs or destroys them. The same
 machines run in virtual time and over real daemons.
@@ -85,7 +86,19 @@ class SwitchFailed:
     reason: str
 
 
-Event = Tick | KeyArrived | KeyRefused | Told | Acknowledged | Refused | Switched | SwitchFailed
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The session is gone through a fault, at this end or the other; its key is not used again."""
+
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hurry:
+    """To the client: a fresh key is due now, unless one is under way: a fault is over, or the tunnel is down by one."""
+
+
+Event = Tick | KeyArrived | KeyRefused | Told | Acknowledged | Refused | Switched | SwitchFailed | Lost | Hurry
 
 # -------------------------------------------------------------------------------------------------------------- actions
 

@@ -13,6 +13,7 @@ from bellweave.tunnel.rotation import (
     KeyArrived,
     KeyRefused,
     Load,
+    Lost,
     RefusePeer,
     Switched,
     SwitchFailed,
@@ -69,6 +70,9 @@ class Server:
                 return [] if old is None else [Destroy(old)]
             case SwitchFailed(key_id, _) if key_id == self._loaded:
                 self._loaded, self._deadline_s = None, math.inf
+                return [Destroy(key_id)]
+            case Lost(key_id) if key_id == self.key_id:
+                self.key_id = None
                 return [Destroy(key_id)]
         return []
 

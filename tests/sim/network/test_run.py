@@ -14,7 +14,17 @@ import pytest
 
 from bellweave.errors import ScenarioError
 from bellweave.results.io import read_events, read_manifest
-from bellweave.results.network_records import BlockDistilled, Delivered, Event, LedgerClosed, SlotBegan
+from bellweave.results.network_records import (
+    BlockDistilled,
+    BlockLost,
+    Delivered,
+    Event,
+    LedgerClosed,
+    Probed,
+    ProcessChanged,
+    Refreshed,
+    SlotBegan,
+)
 from bellweave.scenario.load import load, to_toml
 from bellweave.sim.network import simulate_network
 from bellweave.testing.data_centres import small, with_seed
@@ -69,7 +79,12 @@ def test_events_of_every_kind_come_in_the_order_of_time_and_are_read_as_they_wer
     seen: list[Event] = []
     run = simulate_network(EVENTFUL, tmp_path / "run", watch=seen.append)
 
-    assert {type(event) for event in run.events} == set(get_args(Event))
+    assert {type(event) for event in run.events} == set(get_args(Event)) - {
+        ProcessChanged,
+        Refreshed,
+        Probed,
+        BlockLost,
+    }
     assert all(one.at_s <= other.at_s for one, other in pairwise(run.events))
     assert tuple(seen) == run.events == read_events(tmp_path / "run")
     assert read_manifest(tmp_path / "run") == run.manifest
@@ -136,3 +151,10 @@ def test_the_last_events_are_the_books_of_both_ends_of_every_link() -> None:
 
     assert run.events[-6:] == tuple(books)
     assert [(book.link, book.kme) for book in books[:2]] == [("user1-user2", "user1"), ("user1-user2", "user2")]
+
+
+def test_a_fault_that_only_an_emulation_can_have_is_refused() -> None:
+    scenario = small(3, 4, fault={"locked": {"at_s": 5.0, "store": "user1"}})
+
+    with pytest.raises(ScenarioError, match=r"fault\.locked\.store.*bellweave emulate"):
+        simulate_network(scenario)

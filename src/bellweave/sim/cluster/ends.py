@@ -22,7 +22,7 @@ from bellweave.distill.tested_session import distilled
 from bellweave.errors import ProtocolError
 from bellweave.photonics.messages import KINDS as PHOTONICS_KINDS
 from bellweave.results.records import BlockRecord
-from bellweave.sim.block import LEAST_POOL_BYTES
+from bellweave.roles.node import LEAST_POOL_BYTES
 from bellweave.sim.classical import converse
 
 Level = Literal["photons", "rounds"]

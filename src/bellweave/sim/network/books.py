@@ -1,7 +1,7 @@
 """Stock and books: how much key a link holds, and at the end the proof that no bit was lost or used twice."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from bellweave.kms.operations import Accounts
 from bellweave.kms.records import Account, pool_name
@@ -66,22 +66,3 @@ class Books:
             raise AssertionError(f"the books of {link} at {node} do not add up: {taken}, {accounts}")
         if accounts.get("delivered", 0) < self._given_bits[link, node]:
             raise AssertionError(f"{node} delivered more of {link} than it booked: {self._given_bits[link, node]} bits")
-
-
-class Lazy(Mapping[str, float]):
-    """A mapping over links whose values are worked out when somebody asks, and kept."""
-
-    def __init__(self, links: Mapping[str, Link], value: Callable[[str], float]) -> None:
-        self._links, self._value = links, value
-        self._known: dict[str, float] = {}
-
-    def __getitem__(self, link: str) -> float:
-        if link not in self._known:
-            self._known[link] = self._value(link)
-        return self._known[link]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._links)
-
-    def __len__(self) -> int:
-        return len(self._links)

@@ -17,8 +17,9 @@ import simpy
 from bellweave.api import etsi014
 from bellweave.api.http import Request, Response
 from bellweave.results.network_records import Delivered, SessionBegan, SessionEnded, Starved
+from bellweave.scenario.directory import sae_names
 from bellweave.sim.network.journal import Notes
-from bellweave.sim.network.nodes import NodeFailedError, Nodes, Process, sae_names
+from bellweave.sim.network.nodes import NodeFailedError, Nodes, Process
 from bellweave.tunnel.client import Client
 from bellweave.tunnel.params import Tunnel
 from bellweave.tunnel.rotation import (

@@ -1,24 +1,24 @@
 """Everything that lives in one run: nodes, slots, tunnels, and the faults that befall them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-import msgspec
 import simpy
 
 from bellweave.network.params import Schedule
 from bellweave.network.schedulers import make_scheduler
 from bellweave.network.scheduling import Link
-from bellweave.plan import expected_block
+from bellweave.plan.slot_bits import SlotBits
 from bellweave.results.network_records import Event, FaultChanged
-from bellweave.scenario.assemble import optical_link
+from bellweave.roles.randomness import Seeded
+from bellweave.roles.source import Knowledge, Presence, Sources
 from bellweave.scenario.demand import demand_bits_per_s
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.timeline import State, Timeline
 from bellweave.sim.block import Distilled
-from bellweave.sim.network.books import Books, Lazy
+from bellweave.sim.network.books import Books
 from bellweave.sim.network.gateways import TunnelRun
 from bellweave.sim.network.journal import Journal
-from bellweave.sim.network.nodes import Nodes, Presence, Process
+from bellweave.sim.network.nodes import Nodes, Process
 from bellweave.sim.network.slots import Slots
 
 BYTE = 8
@@ -44,26 +44,19 @@ class Network:
             name: TunnelRun(env, name, tunnel, self._nodes, journal, local_s, self._given)
             for name, tunnel in scenario.tunnel.items()
         }
-        self._slots = Slots(
-            env,
-            scenario,
-            schedule,
-            make_scheduler(schedule, self._links),
-            self._timeline,
-            journal,
-            self._hand,
-            self._presence,
-            (demand_bits_per_s(scenario), self.books.level_bits, Lazy(self._links, _yields(scenario))),
-        )
+        knowledge = Knowledge(demand_bits_per_s(scenario), self.books.level_bits, SlotBits(scenario))
+        scheduler, randomness = make_scheduler(schedule, self._links), Seeded(scenario.run.seed)
+        sources = Sources(scenario, schedule, scheduler, self._timeline, knowledge, randomness)
+        self._slots = Slots(env, scenario, sources, journal, self._hand, self._presence)
 
     def live(self, slots: int) -> Process[None]:
         """Run so many slots, and what else happens meanwhile; afterwards every session has ended."""
-        duration_s = slots * self._schedule.slot_s
+        slot_s, speed = self._schedule.slot_s, self._schedule.speed
         self._nodes.connect()
         # moments that are set now come before all others of the same time, in this order: see `run`
-        states = [state for state in self._timeline.states if state.at_s < duration_s]
-        faults = [self._env.timeout(state.at_s) for state in states]
-        boundaries = [self._env.timeout(slot * self._schedule.slot_s) for slot in range(slots + 1)]
+        states = [state for state in self._timeline.states if state.at_s < slots * slot_s]
+        faults = [self._env.timeout(state.at_s / speed) for state in states]
+        boundaries = [self._env.timeout(slot * slot_s / speed) for slot in range(slots + 1)]
         self._env.process(self._change(states, faults))
         running = self._env.process(self._slots.run(boundaries))
         yield boundaries[0]
@@ -149,18 +142,3 @@ class Network:
         if link is not None:
             self.books.given(link, node, bits)
             self._journal.note(self.books.sample(link, self._env.now))
-
-
-def _yields(scenario: Scenario) -> Callable[[str], float]:
-    """Return what a slot of a link is expected to give; equal links are worked out once."""
-    known: dict[bytes, float] = {}
-
-    def value(link: str) -> float:
-        optical = msgspec.structs.replace(optical_link(scenario, link), name="")
-        key = msgspec.msgpack.encode(optical)
-        if key not in known:
-            accountings: Mapping[str, float] = expected_block(scenario, link).accountings
-            known[key] = accountings[scenario.kms.mint] / scenario.distill.accumulate_blocks
-        return known[key]
-
-    return value

@@ -8,7 +8,7 @@ peer when a block that they share has come in, and purges what has expired at th
 nothing else to do.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -21,17 +21,15 @@ from bellweave.errors import DeliveryError, PeerRefused, PeerUnreachable
 from bellweave.kms.effects import Apply, Ask, Work
 from bellweave.kms.messages import Refused
 from bellweave.kms.operations import Purge
-from bellweave.kms.params import Directory, Kms, Pair
+from bellweave.kms.params import Directory, Kms
 from bellweave.kms.service import Kme
 from bellweave.kms.store import MemoryStore
-from bellweave.network.scheduling import Link
+from bellweave.roles.source import Presence
+from bellweave.scenario.directory import directories
 from bellweave.scenario.schema import Scenario
 
 T = TypeVar("T")
 Process = Generator[simpy.Event, Any, T]
-
-Presence = tuple[int, ...]
-"""How often each of some nodes has started: as long as it stays the same, none of them has failed."""
 
 PEER_S = 2.0
 """How long a KME waits for another one that is down."""
@@ -72,17 +70,15 @@ class Nodes:
     """All nodes of a scenario, and the network between their KMEs.
 
     Args:
-        directories: What each node's KME knows; None: that links join neighbours.
+        known: What each node's KME knows; None: that links join neighbours.
     """
 
-    def __init__(
-        self, env: simpy.Environment, scenario: Scenario, directories: Iterable[Directory] | None = None
-    ) -> None:
+    def __init__(self, env: simpy.Environment, scenario: Scenario, known: Iterable[Directory] | None = None) -> None:
         self._env = env
         self.latency_s = scenario.data_network.latency_s
         kms, seed = scenario.kms, scenario.run.seed
-        found = _directories(scenario) if directories is None else directories
-        self.by_name = {known.kme: Node(known, kms, seed) for known in found}
+        found = directories(scenario) if known is None else known
+        self.by_name = {each.kme: Node(each, kms, seed) for each in found}
 
     def __getitem__(self, name: str) -> Node:
         return self.by_name[name]
@@ -172,26 +168,3 @@ class Nodes:
         if isinstance(answer, Refused):
             raise PeerRefused(answer.problem)
         return answer
-
-
-def _directories(scenario: Scenario) -> Iterator[Directory]:
-    """Yield what each node's KME knows: its neighbours by links, the SAEs of all tunnels, who may ask for whom."""
-    near: dict[str, list[Link]] = {name: [] for name in scenario.node}
-    for link in scenario.link.values():
-        for end in (link.alice, link.bob):
-            near[end].append((link.alice, link.bob))
-    pairs: dict[str, list[Pair]] = {name: [] for name in scenario.node}
-    saes: dict[str, str] = {}
-    for name, tunnel in scenario.tunnel.items():
-        client, server = sae_names(name)
-        saes |= {client: tunnel.client, server: tunnel.server}
-        for end in (tunnel.client, tunnel.server):
-            pairs[end].append(Pair(master=client, slave=server))
-    for kme, links in near.items():
-        peers = tuple(dict.fromkeys(b if a == kme else a for a, b in links))
-        yield Directory(kme=kme, peers=peers, links=tuple(links), saes=saes, pairs=tuple(pairs[kme]))
-
-
-def sae_names(tunnel: str) -> tuple[str, str]:
-    """Return the names of a tunnel's two SAEs: the client's, which draws the keys, and the server's."""
-    return f"{tunnel}.client", f"{tunnel}.server"

@@ -13,7 +13,6 @@ the last block is with the KMEs and the last exchange is over.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import simpy
@@ -22,28 +21,15 @@ from bellweave.errors import ScenarioError
 from bellweave.network.params import Schedule
 from bellweave.results.io import NetworkWriter
 from bellweave.results.network_records import Event
-from bellweave.results.records import Manifest, Shard
+from bellweave.results.records import Shard
+from bellweave.roles.run import NetworkRun, describe
 from bellweave.scenario.load import parse, to_toml
 from bellweave.scenario.schema import Scenario
+from bellweave.scenario.timeline import emulated_only
 from bellweave.sim.network.journal import Journal
 from bellweave.sim.network.network import Network
-from bellweave.sim.run import describe
 
 Watch = Callable[[Event], None]
-
-
-@dataclass(frozen=True)
-class NetworkRun:
-    """A network run: what was run, and what happened, in order.
-
-    Attributes:
-        duration_s: Virtual time of all slots.
-    """
-
-    manifest: Manifest
-    scenario: Scenario
-    events: tuple[Event, ...]
-    duration_s: float
 
 
 def simulate_network(scenario: Scenario, out: Path | None = None, *, watch: Watch | None = None) -> NetworkRun:
@@ -62,9 +48,13 @@ def simulate_network(scenario: Scenario, out: Path | None = None, *, watch: Watc
     schedule = scenario.schedule
     if schedule is None:
         raise ScenarioError("a network run needs a [schedule] table", path="schedule")
+    for name, fault in scenario.fault.items():
+        only = emulated_only(fault)
+        if only is not None:
+            raise ScenarioError("only an emulation can do that: bellweave emulate", path=f"fault.{name}.{only}")
     slots = schedule.slots or scenario.run.blocks
     run = describe(scenario, Shard(blocks=slots), verb="simulate-network")
-    duration_s = slots * schedule.slot_s
+    duration_s = slots * schedule.wall_slot_s
     watches = () if watch is None else (watch,)
     if out is None:
         journal = Journal[Event](*watches)

@@ -17,9 +17,9 @@ from bellweave.network.fairness import gaps_s, jain
 from bellweave.network.scheduling import Link
 from bellweave.results.network_records import Alarmed, BlockDistilled, Delivered, LevelSampled, SlotBegan
 from bellweave.results.records import BlockRecord
+from bellweave.roles.run import NetworkRun
 from bellweave.scenario.schema import Scenario
 from bellweave.sim.network.proven import proof
-from bellweave.sim.network.run import NetworkRun
 from bellweave.sim.network.tunnel_summary import TunnelSummary, summarise_tunnels
 
 

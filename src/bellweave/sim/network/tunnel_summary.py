@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bellweave.results.network_records import Delivered, Happening, SessionBegan, SessionEnded, Starved
-from bellweave.sim.network.run import NetworkRun
+from bellweave.roles.run import NetworkRun
 from bellweave.tunnel.params import Tunnel
 
 

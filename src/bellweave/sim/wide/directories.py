@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from bellweave.blocks import Origin
 from bellweave.kms.params import Directory, Expansion, Pair
 from bellweave.network.wide.params import Demand
+from bellweave.scenario.directory import sae_names
 from bellweave.scenario.schema import Scenario
-from bellweave.sim.network.nodes import sae_names
 
 
 def directories(scenario: Scenario) -> Iterator[Directory]:

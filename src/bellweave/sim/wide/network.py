@@ -14,13 +14,14 @@ from bellweave.network.wide.agreement.answering import Desk
 from bellweave.network.wide.agreement.messages import Lane
 from bellweave.results.network_records import FaultChanged
 from bellweave.results.wide_records import KeyMade, PairsClosed, WideEvent
+from bellweave.roles.source import Presence
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.timeline import State, Timeline
 from bellweave.scenario.wide import Map, assembled, backbone_of, duration_s
 from bellweave.sim.network.books import Books
 from bellweave.sim.network.gateways import TunnelRun
 from bellweave.sim.network.journal import Journal
-from bellweave.sim.network.nodes import NodeFailedError, Nodes, Presence, Process
+from bellweave.sim.network.nodes import NodeFailedError, Nodes, Process
 from bellweave.sim.wide.control import Control
 from bellweave.sim.wide.directories import directories
 from bellweave.sim.wide.hosts import LEFT_KEYS, Hosts

@@ -16,11 +16,11 @@ from bellweave.errors import ScenarioError
 from bellweave.results.io import NetworkWriter
 from bellweave.results.records import Manifest, Shard
 from bellweave.results.wide_records import WideEvent
+from bellweave.roles.run import describe
 from bellweave.scenario.load import parse, to_toml
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import duration_s, is_wide
 from bellweave.sim.network.journal import Journal
-from bellweave.sim.run import describe
 from bellweave.sim.wide.network import Network
 
 Watch = Callable[[WideEvent], None]

@@ -1,0 +1,334 @@
+"""``bellweave emulate``: a network for real, on this machine or on several."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from bellweave.cli.terminal import Seed
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from bellweave.edge.gateways_file import Gateways
+    from bellweave.emu.request import Announce, Request
+    from bellweave.results.network_records import Event
+    from bellweave.roles.run import NetworkRun
+    from bellweave.scenario.schema import Scenario
+
+Channel = Literal["auto", "ipsec", "aead"]
+Layout = Literal["bridge", "rack"]
+
+SPEED = 5.0
+"""Photon seconds a second, where neither the command nor the scenario says."""
+
+ENDLESS = 100_000_000
+"""Slots of a network that runs until it is stopped."""
+
+
+def emulate(
+    scenario: Annotated[
+        str | None, typer.Argument(metavar="SCENARIO", help="A scenario with a [schedule], or the name of a preset.")
+    ] = None,
+    *,
+    out: Annotated[Path | None, typer.Option(help="Run directory; default: out/emulated/NAME.")] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Photon seconds a second; default: the scenario's, or 5 where that says nothing."),
+    ] = None,
+    seed: Seed = None,
+    slots: Annotated[int | None, typer.Option(min=1, help="Slots to run; default: the scenario's.")] = None,
+    duration_s: Annotated[
+        float | None, typer.Option("--duration-s", min=0.0, help="Run so many seconds instead, by the clock.")
+    ] = None,
+    period_s: Annotated[
+        float | None,
+        typer.Option(
+            "--period-s", min=0.1, help="Refresh every tunnel so often, from the start; default: as in the scenario."
+        ),
+    ] = None,
+    channel: Annotated[
+        Channel,
+        typer.Option(help="What protects tunnels; auto: ipsec wherever it runs (see bellweave doctor)."),
+    ] = "auto",
+    layout: Annotated[
+        Layout,
+        typer.Option(help="With ipsec: a gateway for each tunnel end, all on a bridge; or one a node, racks behind."),
+    ] = "bridge",
+    attach: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Drive gateways of your own, named in a file, not ours.")
+    ] = None,
+    serve_only: Annotated[
+        bool, typer.Option("--serve-only", help="Key servers for SAEs of others, without tunnels; until Ctrl-C.")
+    ] = False,
+    sae: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME@NODE", help="An SAE to serve; once for each; default: the tunnels' SAEs."),
+    ] = None,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST[:PORT]", help="Where SAEs reach the key servers; ports follow, 10 apart.")
+    ] = "127.0.0.1:8443",
+    prepare: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write what each process needs, to run them on several hosts.")
+    ] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NODE=ADDR", help="With --prepare: address of a node, or of `source`; once for each."),
+    ] = None,
+    first_port: Annotated[int, typer.Option(min=1, max=65000, help="With --prepare: first port at each host.")] = 9400,
+    node: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Run one node, or `source`, of a prepared network.")
+    ] = None,
+    prepared: Annotated[
+        Path | None, typer.Option("--from", metavar="DIR/NAME", help="With --node: its prepared folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print events, one JSON object a line.")] = False,
+    child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
+) -> None:
+    """Run a network for real: a process for each node, key servers (ETSI 014), and tunnels that carry traffic.
+
+    Photons are simulated and everything else is real: two-party distillation over TLS, key servers with mutual TLS,
+    gateways that refresh their tunnels with keys from them. With the same seed the distilled keys are those of
+    `bellweave simulate`, bit for bit. `--speed 5` lets 5 seconds of photons pass in one; key servers and tunnels stay
+    in real time. Ctrl-C ends the run in order, with its report.
+
+    While it runs: `bellweave fault RUN_DIR ...` lets something go wrong.
+
+    On several hosts: `--prepare DIR --host alice=10.0.0.1 ...` writes a folder for each node and the source; run each
+    on its host with `--node NAME --from DIR/NAME`.
+
+    For your own applications: `--serve-only` runs the network and its key servers, writes certificates, and prints
+    URLs and curl commands. Without `--seed` all randomness is the operating system's then.
+
+    Example: bellweave emulate datacenter-modern --slots 300 --period-s 5
+    """
+    import sys
+
+    if child:
+        from bellweave.emu.child import main
+
+        sys.exit(main())
+    from bellweave.cli import emulate_hosts
+    from bellweave.errors import ScenarioError
+
+    if node is not None or prepared is not None:
+        emulate_hosts.run_one(node, prepared, out, as_json=as_json)
+        return
+    if scenario is None:
+        raise ScenarioError("expected a scenario file or the name of a preset", path="SCENARIO")
+    if serve_only:
+        wanted = _wanted(scenario, speed, seed, slots, duration_s, default_speed=None)
+        _serve(wanted, out, sae, listen, seeded=seed is not None, endless=slots is duration_s is None, as_json=as_json)
+        return
+    wanted = _refreshed(_wanted(scenario, speed, seed, slots, duration_s), period_s)
+    gateways = None
+    if attach is not None:
+        from bellweave.edge.gateways_file import load
+
+        gateways = load(attach)
+    if prepare is not None:
+        emulate_hosts.prepare(wanted, prepare, host or [], first_port, gateways, as_json=as_json)
+        return
+    _emulate(wanted, out, channel, layout, gateways, as_json=as_json)
+
+
+def _emulate(
+    scenario: "Scenario",
+    out: Path | None,
+    channel: Channel,
+    layout: Layout,
+    gateways: "Gateways | None",
+    *,
+    as_json: bool,
+) -> None:
+    """Run a whole network on this machine."""
+    from bellweave.emu.supervisor import Request
+
+    directory = out or Path("out") / "emulated" / scenario.name
+    request = Request(scenario=scenario, out=directory, channel=channel, layout=layout, gateways=gateways)
+    run = _run(request, as_json=as_json)
+    _report(run, directory, as_json=as_json)
+
+
+def _serve(
+    scenario: "Scenario",
+    out: Path | None,
+    saes: list[str] | None,
+    listen: str,
+    *,
+    seeded: bool,
+    endless: bool,
+    as_json: bool,
+) -> None:
+    """Run a network for SAEs of others."""
+    from msgspec.structs import replace
+
+    from bellweave.cli.kms import placed
+    from bellweave.emu.serve_only import PORT, Serving, hints
+    from bellweave.emu.supervisor import Request
+
+    if endless and scenario.schedule is not None:
+        scenario = replace(scenario, schedule=replace(scenario.schedule, slots=ENDLESS))
+    name, _, port = listen.rpartition(":") if listen.count(":") == 1 or "]:" in listen else (listen, "", "")
+    try:
+        number = int(port or PORT)
+    except ValueError:
+        from bellweave.errors import ScenarioError
+
+        raise ScenarioError(f"expected HOST:PORT, got {listen!r}", path="--listen") from None
+    serving = Serving(saes=placed(saes), host=name.strip("[]"), port=number)
+    directory = out or Path("out") / "served" / scenario.name
+    request = Request(scenario=scenario, out=directory, serving=serving, seeded=seeded, hold=False)
+
+    def announce(where: dict[str, Any]) -> None:
+        if as_json:
+            print(json.dumps(where), flush=True)
+        else:
+            for text in hints(where):
+                print(text, flush=True)
+
+    _run(request, as_json=as_json, quiet=True, announce=announce)
+
+
+def _wanted(
+    name: str,
+    speed: float | None,
+    seed: int | None,
+    slots: int | None,
+    duration_s: float | None,
+    default_speed: float | None = SPEED,
+) -> "Scenario":
+    """Return the scenario as it is to be run."""
+    import math
+
+    from msgspec.structs import replace
+
+    from bellweave.errors import ScenarioError
+    from bellweave.scenario.load import load
+
+    scenario = load(name)
+    schedule = scenario.schedule
+    if schedule is None:
+        raise ScenarioError("an emulated network needs a [schedule] table", path="schedule", file=name)
+    if slots is not None and duration_s is not None:
+        raise ScenarioError("--slots and --duration-s say the same thing: give one", path="--slots")
+    if speed is None and schedule.speed == 1.0:
+        speed = default_speed
+    if speed is not None:
+        schedule = replace(schedule, speed=speed)
+    if duration_s is not None:
+        slots = max(1, math.ceil(duration_s * schedule.speed / schedule.slot_s))
+    schedule = replace(schedule, slots=slots or schedule.slots or scenario.run.blocks)
+    run = scenario.run if seed is None else replace(scenario.run, seed=seed)
+    return replace(scenario, schedule=schedule, run=run)
+
+
+def _refreshed(scenario: "Scenario", period_s: float | None) -> "Scenario":
+    """Return the scenario with all tunnels refreshed so often: seconds by the clock, whatever the speed."""
+    from msgspec.structs import replace
+
+    if period_s is None:
+        schedule, starts_s = scenario.schedule, [tunnel.start_s for tunnel in scenario.tunnel.values()]
+        run_s = 0.0 if schedule is None else (schedule.slots or scenario.run.blocks) * schedule.wall_slot_s
+        if starts_s and min(starts_s) >= run_s:
+            say(
+                f"the run lasts {run_s:.3g} s, and tunnels ask for their first key after {min(starts_s):g} s by the "
+                "clock: more --slots, or --period-s, would let them"
+            )
+        return scenario
+    number = len(scenario.tunnel)
+    tunnels = {
+        name: replace(tunnel, period_s=period_s, start_s=place * period_s / number, retry_s=min(1.0, period_s))
+        for place, (name, tunnel) in enumerate(scenario.tunnel.items())
+    }
+    return replace(scenario, tunnel=tunnels)
+
+
+def _run(request: "Request", *, as_json: bool, quiet: bool = False, announce: "Announce | None" = None) -> "NetworkRun":
+    """Run a network until it is over or somebody says stop, and print what happens."""
+    import asyncio
+
+    from bellweave.emu.supervisor import emulate
+
+    async def run() -> "NetworkRun":
+        stop = stopped_by_signals()
+        watch = None if quiet else printer(as_json=as_json)
+        return await emulate(request, stop=stop, watch=watch, say=say, announce=announce)
+
+    return asyncio.run(run())
+
+
+def stopped_by_signals() -> "asyncio.Event":
+    """Return an event that SIGINT and SIGTERM set."""
+    import asyncio
+    import signal
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def printer(*, as_json: bool) -> "Callable[[Event], None]":
+    """Return what prints events as they happen."""
+    import msgspec
+
+    def watch(event: "Event") -> None:
+        if as_json:
+            print(msgspec.json.encode(event).decode(), flush=True)
+        elif text := described(event):
+            print(f"{event.at_s:8.2f} s  {text}", flush=True)
+
+    return watch
+
+
+def _report(run: "NetworkRun", out: Path, *, as_json: bool) -> None:
+    """Write what the run amounts to, and print it."""
+    from bellweave.cli.terminal import print_report
+    from bellweave.results.io import write_report
+    from bellweave.sim.network.summary import summarise
+    from bellweave.studies.network_table import report as made
+
+    if not run.events:
+        return
+    summary = summarise(run)
+    report = made(run, summary)
+    write_report(out, report)
+    if as_json:
+        return
+    title = f"{run.scenario.name}, emulated: {summary.duration_s:.3g} s, {summary.minted.blocks} blocks"
+    print_report(report, title, heads=("quantity", "n"))
+    typer.echo(f"events: {out / 'events.jsonl'}; report: {out / 'report.json'}; page: bellweave report {out}")
+
+
+def say(text: str) -> None:
+    """Tell people something beside the results."""
+    typer.echo(f"bellweave: {text}", err=True)
+
+
+def described(event: "Event") -> str:
+    """Return an event in a line for people; empty where it is one of very many."""
+    from bellweave.results import network_records as records
+
+    match event:
+        case records.BlockDistilled(block=block):
+            qber = "" if block.estimate.qber is None else f", QBER {block.estimate.qber:.3f}"
+            what = f"no key: {block.rejection}" if block.rejection else f"{event.ingested_bits} bits of key"
+            return f"{block.link}: block {block.block}{qber}, {what}"
+        case records.SessionBegan():
+            return f"{event.tunnel}: session with key {event.key_id}{', renewed' if event.renewed else ''}"
+        case records.SessionEnded(reason=reason) if reason not in {"replaced", "renewed"}:
+            return f"{event.tunnel}: session over, {reason}"
+        case records.Starved():
+            return (
+                f"{event.tunnel}: no fresh key, {event.reason}; {'the old one stays' if event.held else 'it is down'}"
+            )
+        case records.Alarmed():
+            return f"{'alarm over' if event.over else 'ALARM'}, {event.link}: {event.reason}"
+        case records.FaultChanged():
+            return f"fault {event.fault} {'begins' if event.active else 'ends'}"
+        case records.ProcessChanged():
+            return f"{event.process} {event.state}{f' ({event.detail})' if event.detail else ''}"
+    return ""

@@ -1,0 +1,66 @@
+"""The source's process: it simulates the photons, and gives each node its own detections only."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from bellweave.edge.memory_files import MemoryFiles
+from bellweave.edge.tls import server_context
+from bellweave.emu.deployment import Command, Order, Said, SourceDeployment
+from bellweave.emu.source import Source
+from bellweave.errors import BellweaveError, ScenarioError
+from bellweave.roles.randomness import Secret, Seeded
+from bellweave.scenario.load import parse
+
+Say = Callable[[msgspec.Struct], None]
+
+
+async def run(deployment: SourceDeployment, say: Say, commands: AsyncIterator[Command]) -> None:
+    """Be the source until the commands end.
+
+    Raises:
+        ScenarioError: It can't listen.
+    """
+    scenario = parse(deployment.scenario)
+    given = deployment.secrets
+    randomness = Seeded(scenario.run.seed) if given is None else Secret(given.run, given.own)
+    files = MemoryFiles()
+    ca = files.path("ca.crt", deployment.ca)
+    cert = files.path("source.crt", deployment.device.certificate)
+    key = files.path("source.key", deployment.device.key)
+    source = Source(scenario, randomness, note=say, say=lambda detail: say(Said(what="problem", detail=detail)))
+    host, port = deployment.listen
+    try:
+        await source.serve(server_context(ca, cert, key, least_version="1.3"), host, port)
+    except OSError as error:
+        raise ScenarioError(f"can't listen there: {error.strerror}", path=f"{host}:{port}") from None
+    say(Said(what="serving"))
+    working = [asyncio.create_task(_work(source, say)), asyncio.create_task(_tell_begun(source, say))]
+    try:
+        async for command in commands:
+            if isinstance(command, Order):
+                try:
+                    source.command(command.fault)
+                except ScenarioError as error:
+                    say(Said(what="problem", detail=str(error)))
+    finally:
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+        await source.close()
+        files.close()
+
+
+async def _work(source: Source, say: Say) -> None:
+    try:
+        await source.run()
+    except BellweaveError as error:
+        say(Said(what="problem", detail=str(error)))
+    say(Said(what="over"))
+
+
+async def _tell_begun(source: Source, say: Say) -> None:
+    await source.begun.wait()
+    say(Said(what="begun", at_s=time.monotonic() - source.now_s()))

@@ -1,0 +1,82 @@
+"""Runs an emulated network: :func:`emulate`.
+
+The run directory is that of a simulation (:mod:`bellweave.results.io`), and beside it ``logs``, a folder for each
+node's store under ``nodes``, the daemons' under ``gateways``, and ``control``, the socket for commands. A directory is
+one run's at a time.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from bellweave.edge.files import new_folder
+from bellweave.emu.journal import Journal, Sink
+from bellweave.emu.request import Announce, Request, Say
+from bellweave.emu.running import Run
+from bellweave.errors import ScenarioError
+from bellweave.results.io import NetworkWriter
+from bellweave.results.records import Shard
+from bellweave.roles.run import NetworkRun, describe
+from bellweave.scenario.load import parse, to_toml
+
+__all__ = ["Request", "emulate"]
+
+VERB = "emulate-network"
+
+
+async def emulate(
+    request: Request,
+    *,
+    stop: asyncio.Event | None = None,
+    watch: Sink | None = None,
+    say: Say | None = None,
+    announce: Announce | None = None,
+) -> NetworkRun:
+    """Emulate a network to its last slot, or until ``stop`` is set, and return what happened.
+
+    Args:
+        request: What.
+        stop: Ends the run early, in order.
+        watch: Called with each event, in order of time.
+        say: Called with sentences for people.
+        announce: Called, once SAEs of others can ask for keys, with where everything is.
+
+    Raises:
+        ScenarioError: What is asked for can't be; another run uses the directory; a process does not start.
+    """
+    text = to_toml(request.scenario)
+    scenario = parse(text)
+    schedule = scenario.schedule
+    if schedule is None:
+        raise ScenarioError("an emulated network needs a [schedule] table", path="schedule")
+    slots = schedule.slots or scenario.run.blocks
+    manifest = describe(scenario, Shard(blocks=slots), verb=VERB)
+    new_folder(request.out)
+    with _alone(request.out), NetworkWriter(request.out, manifest, text) as writer:
+        journal = Journal(writer.append, *(() if watch is None else (watch,)), hold=request.hold)
+        running = Run(scenario, request, journal, say or _quiet, announce)
+        await running.live(stop or asyncio.Event())
+    return NetworkRun(manifest, scenario, tuple(journal.events), slots * schedule.slot_s / schedule.speed)
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold a run directory for this run only.
+
+    Raises:
+        ScenarioError: Another run holds it.
+    """
+    with (out / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ScenarioError(
+                "another emulation runs in this directory; choose another --out", file=str(out)
+            ) from None
+        yield
+
+
+def _quiet(_: str) -> None:
+    pass

@@ -1,0 +1,70 @@
+"""The first photons and the first distillation of a process load compiled code and tables, which takes half a second.
+
+So a process does one of each for nothing before it says that it is there, from a seed of no use to anybody.
+"""
+
+import contextlib
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from bellweave.blocks import Role
+from bellweave.dialogue import Closed, Dialogue, Message
+from bellweave.errors import BellweaveError
+from bellweave.roles.node import Party
+from bellweave.roles.randomness import Seeded
+from bellweave.roles.source import RawBlock, Sampled, sampled
+from bellweave.scenario.assemble import optical_link
+from bellweave.scenario.schema import Scenario
+
+_NOBODYS = Seeded(0)
+
+
+def photons(scenario: Scenario) -> None:
+    """Sample a block of a link."""
+    if scenario.link:
+        _sampled(scenario)
+
+
+def distillation(scenario: Scenario) -> None:
+    """Distil a block of a link; whether it gives key does not matter."""
+    if not scenario.link:
+        return
+    single = msgspec.structs.replace(scenario, distill=msgspec.structs.replace(scenario.distill, accumulate_blocks=1))
+    block, seen = _sampled(single)
+    roles: tuple[Role, Role] = ("alice", "bob")
+    parties = [Party(single, block.optical.name, role, _NOBODYS) for role in roles]
+    with contextlib.suppress(BellweaveError):
+        _converse([party.distil([(block.facts, own)]) for party, own in zip(parties, seen, strict=True)])
+
+
+def _sampled(scenario: Scenario) -> tuple[RawBlock, Sampled]:
+    optical = optical_link(scenario, next(iter(scenario.link)))
+    if scenario.schedule is not None:
+        optical = msgspec.structs.replace(optical, block_s=scenario.schedule.slot_s)
+    block = RawBlock(optical, 0, 0.0)
+    return block, sampled(scenario, block, _NOBODYS)
+
+
+def _converse(roles: list[Dialogue[Any]]) -> None:
+    """Run two roles against each other, until neither has anything more to hear."""
+    boxes: tuple[deque[Message | None], deque[Message | None]] = (deque([None]), deque([None]))
+    ended: set[int] = set()
+    while any(boxes):
+        for end, role in enumerate(roles):
+            if boxes[end] and end not in ended:
+                try:
+                    _tell(role, boxes[end].popleft(), boxes[1 - end])
+                except StopIteration:
+                    ended.add(end)
+                    boxes[1 - end].append(Closed())
+            if end in ended:
+                boxes[end].clear()
+
+
+def _tell(role: Dialogue[Any], incoming: Message | None, said: deque[Message | None]) -> None:
+    """Hand a role a message, and let it speak until it waits."""
+    while (outgoing := role.send(incoming)) is not None:
+        said.append(outgoing)
+        incoming = None
