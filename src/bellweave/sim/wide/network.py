@@ -1,38 +1,23 @@
-"""Everything that lives in one run: requests, lanes, key, key servers, hosts, tunnels, and the faults that befall them.
+"""Everything that lives in one run: the plane of requests and lanes, and around it key servers, hosts and tunnels."""
 
-Between events kernels advance in bulk; what they delivered is harvested at fixed moments and whenever lanes change.
-"""
-
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 
 import simpy
 
-from bellweave.network.wide.agreement.answering import Desk
-from bellweave.network.wide.agreement.messages import Lane
-from bellweave.results.network_records import FaultChanged
-from bellweave.results.wide_records import KeyMade, PairsClosed, WideEvent
+from bellweave.results.wide_records import KeyMade, WideEvent
 from bellweave.roles.source import Presence
 from bellweave.scenario.schema import Scenario
-from bellweave.scenario.timeline import State, Timeline
-from bellweave.scenario.wide import Map, assembled, backbone_of, duration_s
+from bellweave.scenario.wide import duration_s
 from bellweave.sim.network.books import Books
 from bellweave.sim.network.gateways import TunnelRun
 from bellweave.sim.network.journal import Journal
 from bellweave.sim.network.nodes import NodeFailedError, Nodes, Process
-from bellweave.sim.wide.control import Control
 from bellweave.sim.wide.directories import directories
 from bellweave.sim.wide.hosts import LEFT_KEYS, Hosts
 from bellweave.sim.wide.keys import BYTE, Made
-from bellweave.sim.wide.post import Post
-from bellweave.sim.wide.quantum import Quantum
-from bellweave.sim.wide.requests import Layer, Requests
-
-HARVEST_S = 0.1
-MOST_HARVESTS = 200
-"""Pairs become key so often: every ``HARVEST_S``, and in a long run so many times."""
+from bellweave.sim.wide.plane import Plane, harvest_every_s
 
 SAMPLE_HARVESTS = 5
 """Levels are noted with every so many harvests."""
@@ -53,29 +38,10 @@ class Network:
 
     def __init__(self, env: simpy.Environment, scenario: Scenario, journal: Journal[WideEvent]) -> None:
         self._env, self._scenario, self._journal = env, scenario, journal
-        self.net, self._timeline = assembled(scenario), Timeline(scenario)
-        backbone = backbone_of(scenario)
         self._nodes = Nodes(env, scenario, directories(scenario))
         self.books = Books(self._nodes, {name: (each.a, each.b) for name, each in scenario.demand.items()})
-        self._quantum = Quantum(scenario, self.net, journal, self._deliver)
-        self._control = Control(scenario, self.net)
-        self.desks = {name: _desk(self.net, name) for name in self.net.topology.names}
-        light = None if backbone.mode == "paper" else backbone.light_km_per_s
-        self._post = Post(env, self.net, self.desks, light)
-        layer = Layer(self._open, self._close, self._run, self._halt)
-        numbers = itertools.count(1).__next__
-        self._requests = {
-            name: Requests(
-                env,
-                name,
-                demand,
-                self.net.masters[demand.a],
-                backbone,
-                (self._post, journal, layer, self._control.plan(name)),
-                numbers,
-            )
-            for name, demand in scenario.demand.items()
-        }
+        self._plane = Plane(env, scenario, journal, self)
+        self.net, self.desks = self._plane.net, self._plane.desks
         self._demand_of = {frozenset((each.a, each.b)): name for name, each in scenario.demand.items()}
         local_s = scenario.data_network.local_latency_s
         self._tunnels = {
@@ -83,28 +49,20 @@ class Network:
             for name, tunnel in scenario.tunnel.items()
         }
         self._hosts = {name: self._hosts_of(name) for name in scenario.demand}
-        self._resharing = False
+
+    def up(self, slave: str) -> bool:
+        """Return whether a slave is up."""
+        return self._nodes[slave].up
 
     def live(self) -> Process[None]:
         """Run to the end; afterwards every request and every session has ended."""
         whole_s = duration_s(self._scenario)
         self._nodes.connect()
-        # moments that are set now come before all others of the same time
-        states = [state for state in self._timeline.states if state.at_s < whole_s]
-        faults = [self._env.timeout(state.at_s) for state in states]
-        end = self._env.timeout(whole_s)
-        self._env.process(self._change(states, faults))
-        self._env.process(self._harvest(whole_s))
-        for name in self._scenario.demand:
-            self._env.process(self._last(name, whole_s))
+        end = self._plane.begin(whole_s, harvest_every_s(whole_s))
         yield self._env.timeout(0.0)
         self._start(self._tunnels)
         yield end
-        self._quantum.harvest(self._env.now)
-        for name, requests in self._requests.items():
-            self._quantum.stop(name, self._env.now, at_end=True)
-            requests.stop()
-        self._quantum.finish(self._env.now)
+        self._plane.end()
         for tunnel in self._tunnels.values():
             tunnel.finish()
         yield self._env.timeout(GRACE_S + GRACE_TRIPS * self._nodes.latency_s)
@@ -117,105 +75,22 @@ class Network:
         Raises:
             AssertionError: If they do not add up: a defect, not physics.
         """
-        for name, books in self._quantum.books.items():
-            if not books.balanced:
-                raise AssertionError(f"pairs of {name} are missing: {books}")
-            yield PairsClosed(at_s=self._env.now, demand=name, **vars(books))
+        yield from self._plane.close()
         yield from self.books.close(self._env.now)
-
-    # ------------------------------------------------------------------------------------------------------- requests
-
-    def _last(self, name: str, whole_s: float) -> Process[None]:
-        """Begin a demand at its start, and end it in time."""
-        demand = self._scenario.demand[name]
-        if demand.start_s >= whole_s:
-            return
-        if demand.start_s:
-            yield self._env.timeout(demand.start_s)
-        if self._nodes[demand.a].up:
-            self._requests[name].start()
-        if demand.until_s is not None and demand.until_s < whole_s:
-            yield self._env.timeout(demand.until_s - demand.start_s)
-            self._requests[name].stop()
-
-    def _open(self, name: str) -> None:
-        self._control.change(opened=[name])
-        self._reshare()
-
-    def _close(self, name: str) -> None:
-        self._control.change(closed=[name])
-        self._reshare()
-
-    def _reshare(self) -> None:
-        """Share units out anew, once all that happens at this moment has happened."""
-        if not self._resharing:
-            self._resharing = True
-            self._env.process(self._tell_shares())
-
-    def _tell_shares(self) -> Process[None]:
-        yield self._env.timeout(0.0)
-        self._resharing = False
-        for name in self._control.changed():
-            if self._quantum.runs(name):
-                self._requests[name].reshare()
-
-    def _run(self, name: str, request: int, lanes: tuple[Lane, ...], mdi: bool) -> None:
-        self._quantum.start(name, request, lanes, mdi=mdi, now_s=self._env.now)
-
-    def _halt(self, name: str) -> None:
-        self._quantum.stop(name, self._env.now)
 
     # --------------------------------------------------------------------------------------------------------- faults
 
-    def _change(self, states: Sequence[State], moments: Sequence[simpy.Event]) -> Process[None]:
-        """Note each fault's begin and end; stop what fails, and start it again when it returns."""
-        active: tuple[str, ...] = ()
-        down: frozenset[str] = frozenset()
-        failed: frozenset[str] = frozenset()
-        for state, moment in zip(states, moments, strict=True):
-            yield moment
-            for name in [*active, *state.active]:
-                if (name in active) != (name in state.active):
-                    self._journal.note(FaultChanged(at_s=self._env.now, fault=name, active=name in state.active))
-            now_failed = state.down | state.cut
-            self._post.down = state.down
-            for name in sorted(state.down - down):
-                self._fail(name)
-            if now_failed != failed:
-                self._control.change(failed=now_failed)
-                self._reshare()
-            for name in sorted(now_failed - failed):
-                self._lose(name)
-            for name in sorted(down - state.down):
-                if name in self._scenario.slave:
-                    self._env.process(self._return(name))
-            active, down, failed = state.active, state.down, now_failed
-
-    def _fail(self, name: str) -> None:
-        """A node fails: its memories, the books that it keeps, its KME, its requests."""
-        self.desks[name].forget()
-        if name not in self._scenario.slave:
-            return
-        self._nodes[name].fail()
-        for peer in self._nodes[name].kme.directory.peers:
-            self._nodes[peer].kme.lost(name)
-        for tunnel in self._tunnels_at(name):
+    def failed(self, slave: str) -> None:
+        """A slave fails: its KME and its tunnels' ends."""
+        self._nodes[slave].fail()
+        for peer in self._nodes[slave].kme.directory.peers:
+            self._nodes[peer].kme.lost(slave)
+        for tunnel in self._tunnels_at(slave):
             self._tunnels[tunnel].stop("failed")
-        for demand, requests in self._requests.items():
-            if self._scenario.demand[demand].a == name:
-                for desk in self.desks.values():  # all hear that the slave is gone; else leases would tell
-                    desk.drop(requests.number)
-                requests.fail()
 
-    def _lose(self, name: str) -> None:
-        """Lanes with a failed part hold nothing any more; whoever uses them hears of it when the word has arrived."""
-        for demand in self._quantum.lose(name, self._env.now):
-            self._env.process(self._tell(demand, name))
-
-    def _tell(self, demand: str, name: str) -> Process[None]:
-        node = name if name in self.net.nodes else self._scenario.hop[name].a
-        yield self._env.timeout(self._post.latency_s(self._scenario.demand[demand].a, node))
-        self._requests[demand].lose(name)
+    def returned(self, slave: str) -> None:
+        """Nothing keeps a slave down any more."""
+        self._env.process(self._return(slave))
 
     def _return(self, name: str) -> Process[None]:
         """Start a slave's KME again; when it is in step with its peers its tunnels and requests start."""
@@ -226,11 +101,7 @@ class Network:
         if self._nodes.presence((name,)) != present:
             return
         self._start(self._tunnels_at(name))
-        for demand, requests in self._requests.items():
-            ends = self._scenario.demand[demand]
-            late = ends.until_s is not None and ends.until_s <= self._env.now
-            if ends.a == name and ends.start_s < self._env.now and not late:
-                requests.start()
+        self._plane.resume(name)
 
     def _tunnels_at(self, node: str) -> list[str]:
         return [name for name, tunnel in self._scenario.tunnel.items() if node in {tunnel.client, tunnel.server}]
@@ -244,17 +115,13 @@ class Network:
 
     # ------------------------------------------------------------------------------------------------------------ key
 
-    def _harvest(self, whole_s: float) -> Process[None]:
-        """Turn pairs into key at fixed moments."""
-        every_s = max(HARVEST_S, whole_s / MOST_HARVESTS)
-        for number in range(1, round(whole_s / every_s)):
-            yield self._env.timeout(number * every_s - self._env.now)
-            self._quantum.harvest(self._env.now)
-            if number % SAMPLE_HARVESTS == 0:
-                for name in self._scenario.demand:
-                    self._journal.note(self.books.sample(name, self._env.now))
-            if any(each.derived_bits is not None for each in self._scenario.demand.values()):
-                yield from self._derive()
+    def harvested(self, number: int) -> Process[None]:
+        """Look at stocks, and let key be stretched."""
+        if number % SAMPLE_HARVESTS == 0:
+            for name in self._scenario.demand:
+                self._journal.note(self.books.sample(name, self._env.now))
+        if any(each.derived_bits is not None for each in self._scenario.demand.values()):
+            yield from self._derive()
 
     def _derive(self) -> Process[None]:
         """Let the KMEs that stretch key do so."""
@@ -267,10 +134,10 @@ class Network:
             if demand.derived_bits is not None:
                 self._env.process(self._hosts[name].fetch())
 
-    def _deliver(self, demand: str, made: Made) -> None:
+    def deliver(self, demand: str, made: Made) -> None:
         """Note a block when both ends have it: after as long as its messages take."""
         ends = self._scenario.demand[demand]
-        way_s = made.trips * self._post.latency_s(ends.a, ends.b)
+        way_s = made.trips * self._plane.post.latency_s(ends.a, ends.b)
         if way_s == 0.0:
             self._note(demand, made)
         else:
@@ -338,14 +205,3 @@ class Network:
         ends = self._scenario.tunnel[tunnel]
         demand = self._demand_of[frozenset((ends.client, ends.server))]
         self.books.given(demand, node, bits)
-
-
-def _desk(net: Map, name: str) -> Desk:
-    """Return a node's desk: it keeps the books of the edges on which its number is the smaller one."""
-    own = net.nodes[name]
-    units = {
-        edge: int(net.topology.units[number])
-        for edge, number in net.edges.items()
-        if int(net.topology.ends[number, 0]) == own
-    }
-    return Desk(net.masters.get(name), units)

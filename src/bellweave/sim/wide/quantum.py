@@ -7,7 +7,7 @@ from bellweave.network.wide.agreement.messages import Lane
 from bellweave.results.wide_records import LanesEnded, LanesSet, WideEvent
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import Map, backbone_of
-from bellweave.sim.network.journal import Journal
+from bellweave.sim.network.journal import Notes
 from bellweave.sim.wide.clusters import Cluster, LocalKey
 from bellweave.sim.wide.keys import Made, PaperKeys
 from bellweave.sim.wide.lanes import PairBooks, Paths
@@ -36,7 +36,7 @@ class Quantum:
         books: What became of the pairs of lanes that have ended, by demand.
     """
 
-    def __init__(self, scenario: Scenario, net: Map, journal: Journal[WideEvent], deliver: Deliver) -> None:
+    def __init__(self, scenario: Scenario, net: Map, journal: Notes[WideEvent], deliver: Deliver) -> None:
         self._scenario, self._net, self._journal, self._deliver = scenario, net, journal, deliver
         self._backbone, self._seed = backbone_of(scenario), scenario.run.seed
         self._physical = self._backbone.mode == "physical"

@@ -22,7 +22,7 @@ from bellweave.network.wide.agreement.messages import (
 )
 from bellweave.network.wide.params import Backbone, Demand
 from bellweave.results.wide_records import Asked, RequestEnded, WideEvent
-from bellweave.sim.network.journal import Journal
+from bellweave.sim.network.journal import Notes
 from bellweave.sim.network.nodes import Process
 from bellweave.sim.wide.post import Post
 
@@ -56,7 +56,7 @@ class Requests:
         demand: Demand,
         cluster: str,
         backbone: Backbone,
-        parts: tuple[Post, Journal[WideEvent], Layer, Plan],
+        parts: tuple[Post, Notes[WideEvent], Layer, Plan],
         numbers: Callable[[], int],
     ) -> None:
         self._env, self._name, self._demand = env, name, demand
