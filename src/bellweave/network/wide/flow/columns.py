@@ -26,7 +26,7 @@ from bellweave.network.wide.flow.stage import Floats, Goal, Objective, Stage, Wa
 from bellweave.network.wide.flow.trees import cheapest_tree, costs_between, tree_between
 from bellweave.network.wide.topology import Topology
 
-GAP = 1e-7
+GAP = 1e-6
 """A plan is of use if it costs this share less than it is worth."""
 
 ROUNDS = 1000
@@ -45,7 +45,8 @@ class Plan:
 
     Attributes:
         demand: Its number.
-        nodes, edges: The path.
+        nodes, edges: The path. Where nodes swap with different success it may pass a node twice: what is dear is then
+            joined at the better one.
         takes: By edge of the path, pairs for one that is delivered.
         rate_per_s: Delivered.
     """
@@ -169,11 +170,12 @@ class _Plans:
         self.passes = topology.swap_probability > 0.0
         self.alive = topology.pairs_per_s > 0.0
         self.plans: list[Plan] = []
+        self.made: set[Plan] = set()
         self.bound = np.inf
         self.goals = 0
         with np.errstate(divide="ignore"):
             price = 1.0 / topology.pairs_per_s
-        self.plans = self.by_paths(price, price, np.full(len(wanted), np.inf))
+        self.fresh(self.by_paths(price, price, np.full(len(wanted), np.inf)))
         alone = [1.0 / float(np.max(price[list(each.edges)] * each.takes)) for each in self.plans]
         self.scale = min(alone, default=1.0)
 
@@ -210,7 +212,7 @@ class _Plans:
                 found = self.by_trees(price, stage, goal)
             else:
                 found = self.by_paths(steady, price, stage.worth) + self.by_paths(price, price, stage.worth)
-            self.plans += found
+            found = self.fresh(found)
             if not found and (thorough or self.searches == 0):
                 return stage
             thorough = not found
@@ -218,6 +220,19 @@ class _Plans:
         if self.searches > 0:
             self.by_trees(self.prices(stage), stage, goal)
         return stage
+
+    def fresh(self, found: list[Plan]) -> list[Plan]:
+        """Keep the plans that are not made yet; return them.
+
+        One that is made and is of use all the same is within the solver's tolerance of being of none.
+        """
+        kept = []
+        for plan in found:
+            if plan not in self.made:
+                self.made.add(plan)
+                kept.append(plan)
+        self.plans += kept
+        return kept
 
     def stage(self, goal: Goal) -> Stage:
         """Solve with the plans made so far."""
