@@ -13,6 +13,7 @@ import numpy as np
 
 from bellweave.errors import ScenarioError
 from bellweave.network.wide.params import Backbone, Hop, Memory, Repeater, Slave
+from bellweave.network.wide.semi_quantum import latency_s
 from bellweave.network.wide.topology import Topology
 from bellweave.scenario.schema import Scenario
 from bellweave.units import transmission
@@ -129,6 +130,8 @@ def check_wide(scenario: Scenario) -> None:
     _check_names(scenario)
     for name, slave in scenario.slave.items():
         _require(slave.master, scenario.master, f"slave.{name}.master")
+        if slave.hand_over is not None and latency_s(slave.hand_over, 1) == math.inf:
+            raise ScenarioError("so much noise leaves no key", path=f"slave.{name}.hand_over.depolarising")
     for name, hop in scenario.hop.items():
         for end in ("a", "b"):
             _require(getattr(hop, end), {**scenario.master, **scenario.repeater}, f"hop.{name}.{end}")
