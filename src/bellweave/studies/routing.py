@@ -31,11 +31,11 @@ LOSS_DB_PER_KM = 0.2
 SHORTEST_KM, LONGEST_KM = 10.0, 40.0
 """Hops of the made-up networks are drawn between these."""
 
-SPACING_KM = 100.0
+SPACING_KM = 200.0
 """Of the European backbone's repeaters."""
 
 ROUNDS = 60
-NEAR = 1e-4
+NEAR = 1e-3
 """Rounds of pricing for the optimum, and how near is near enough; the bound says how far it is from the end."""
 
 
@@ -109,7 +109,9 @@ def compare(setting: Setting, routers: Sequence[params.Router] = ROUTERS) -> lis
     for goal in GOALS:
         optimum = best_rates(setting.topology, setting.wanted, goal, levels=1, rounds=ROUNDS, gap=NEAR)
         for name in routers:
-            served = best_on_paths(setting.topology, setting.wanted, paths[name], goal, levels=1)
+            served = best_on_paths(
+                setting.topology, setting.wanted, paths[name], goal, levels=1, rounds=ROUNDS, gap=NEAR
+            )
             best, bound = optimum.level_per_s, optimum.bound_per_s
             found.append(Compared(setting.name, name, goal, served.level_per_s, best, bound))
     return found

@@ -108,7 +108,9 @@ def best_on_paths(
     paths: Sequence[Sequence[tuple[tuple[int, ...], tuple[int, ...]]]],
     objective: Objective = "max-min",
     *,
+    rounds: int = ROUNDS,
     levels: int | None = None,
+    gap: float = GAP,
 ) -> Optimum:
     """Return the best rates when each demand has its paths, by whichever trees on them: exact.
 
@@ -117,9 +119,11 @@ def best_on_paths(
         wanted: The demands.
         paths: By demand, the nodes and the edges of each path.
         objective: As for :func:`best_rates`.
+        rounds: As for :func:`best_rates`; long paths of equal hops need many for the last digits.
         levels: As for :func:`best_rates`.
+        gap: As for :func:`best_rates`.
     """
-    return _Plans(topology, tuple(wanted), 0, ROUNDS, GAP, [tuple(each) for each in paths]).optimum(objective, levels)
+    return _Plans(topology, tuple(wanted), 0, rounds, gap, [tuple(each) for each in paths]).optimum(objective, levels)
 
 
 def path_rate(link_per_s: Floats, swap_probability: Floats, tolerance: float = 1e-7) -> float:
