@@ -46,6 +46,13 @@ def test_a_run_leaves_a_directory_that_reads_and_a_report(tmp_path: Path) -> Non
     row = found["demand.alice-bob.pairs_per_s"]
     assert 0 < row["mean"] < row["theory"]
 
+    again = bellweave("results", "show", "run", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.splitlines() == done.stdout.splitlines()[:-1]
+    page = bellweave("report", "run", cwd=tmp_path)
+    assert page.returncode == 0, page.stderr
+    assert "alice-bob" in (tmp_path / "run" / "report.html").read_text()
+
 
 def test_a_run_prints_its_report_as_json_and_takes_a_seed(tmp_path: Path) -> None:
     options = ("--duration-s", "0.5", "--seed", "7", "--json")
