@@ -82,7 +82,7 @@ class Network:
             for name, tunnel in scenario.tunnel.items()
         }
         self._hosts = {name: self._hosts_of(name) for name in scenario.demand}
-        self._resharing = False
+        self._resharing = self._over = False
 
     def live(self) -> Process[None]:
         """Run to the end; afterwards every request and every session has ended."""
@@ -99,6 +99,7 @@ class Network:
         yield self._env.timeout(0.0)
         self._start(self._tunnels)
         yield end
+        self._over = True
         self._quantum.harvest(self._env.now)
         for name, requests in self._requests.items():
             self._quantum.stop(name, self._env.now, at_end=True)
@@ -147,7 +148,7 @@ class Network:
 
     def _reshare(self) -> None:
         """Share units out anew, once all that happens at this moment has happened."""
-        if not self._resharing:
+        if not self._resharing and not self._over:
             self._resharing = True
             self._env.process(self._tell_shares())
 
