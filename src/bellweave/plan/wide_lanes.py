@@ -147,7 +147,27 @@ def _optimum(
     ends = [(net.nodes[far[name].a], net.nodes[far[name].b]) for name in new]
     found = paths_by(backbone.router, alive, ends, backbone.candidates)
     routes |= {(name, failed): paths for name, paths in zip(new, found, strict=True)}
-    return best_on_paths(alive, wanted, [routes[name, failed] for name in far], backbone.fairness)
+    paths = [routes[name, failed] for name in far]
+    try:
+        return best_on_paths(alive, wanted, paths, backbone.fairness)
+    except RuntimeError:  # rounding: the solver took a level that another stage had fixed for infeasible
+        return evenly(alive, wanted, paths)
+
+
+def evenly(topology: Topology, wanted: Sequence[Wanted], paths: Sequence[Sequence[Path]]) -> Optimum:
+    """Return rates when every edge is divided evenly among the paths over it: feasible, but not the optimum."""
+    users = np.zeros(topology.edges)
+    for own in paths:
+        for _, edges in own:
+            users[list(edges)] += 1.0
+    part = replace(topology, attempt_s=topology.attempt_s * np.maximum(users, 1.0))
+    rates, plans = np.zeros(len(wanted)), []
+    for number, (each, own) in enumerate(zip(wanted, paths, strict=True)):
+        if own:
+            alone = best_on_paths(part, [each], [own], "total")
+            rates[number] = alone.rates_per_s[0]
+            plans += [replace(plan, demand=number) for plan in alone.plans]
+    return Optimum(rates, tuple(plans), float(rates.min(initial=np.inf)), np.inf)
 
 
 def _most_per_s(scenario: Scenario, demand: Demand) -> float:
