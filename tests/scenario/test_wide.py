@@ -117,6 +117,7 @@ def test_a_swap_that_reads_at_random_leaves_nothing() -> None:
             "no path of hops joins a (at m) and c (at o)",
         ),
         ('[tunnel.t]\nclient = "a"\nserver = "m"\n', "tunnel.t.server", "there is no 'm'"),
+        ('[tunnel.t]\nclient = "a"\nserver = "b"\n', "tunnel.t", "no demand is between a and b"),
         ('[fault.f]\nat_s = 1.0\ndown = "q"\n', "fault.f.down", "there is no node 'q'"),
         ('[fault.f]\nat_s = 1.0\ncut = "q"\n', "fault.f.cut", "there are a, b, m-n"),
     ],

@@ -218,18 +218,19 @@ def _check_demanded_once(scenario: Scenario) -> None:
 
 
 def _check_joined(scenario: Scenario) -> None:
-    """Refuse a demand or a tunnel between slaves that no path of hops joins."""
-    wanted = {f"demand.{name}": (each.a, each.b) for name, each in scenario.demand.items()}
-    wanted |= {
-        f"tunnel.{name}": (each.client, each.server)
-        for name, each in scenario.tunnel.items()
-        if {each.client, each.server} <= set(scenario.slave)
-    }
+    """Refuse a demand between slaves that no path of hops joins, and a tunnel between slaves without a demand."""
     home = _islands(scenario)
-    for path, (a, b) in wanted.items():
-        ends = [scenario.slave[each].master for each in (a, b)]
-        if home[ends[0]] != home[ends[1]]:
-            raise ScenarioError(f"no path of hops joins {a} (at {ends[0]}) and {b} (at {ends[1]})", path=path)
+    for name, demand in scenario.demand.items():
+        a, b = (scenario.slave[each].master for each in (demand.a, demand.b))
+        if home[a] != home[b]:
+            problem = f"no path of hops joins {demand.a} (at {a}) and {demand.b} (at {b})"
+            raise ScenarioError(problem, path=f"demand.{name}")
+    demanded = {frozenset((each.a, each.b)) for each in scenario.demand.values()}
+    for name, tunnel in scenario.tunnel.items():
+        ends = {tunnel.client, tunnel.server}
+        if ends <= set(scenario.slave) and ends not in demanded:
+            problem = f"no demand is between {tunnel.client} and {tunnel.server}, so there is no key"
+            raise ScenarioError(problem, path=f"tunnel.{name}")
 
 
 def _islands(scenario: Scenario) -> dict[str, str]:
