@@ -29,7 +29,7 @@ CANDIDATES = 5
 ROUTING_TARGET_S = 5.0
 SMALLER, DEMANDS = 1_000, 100
 OPTIMUM_TARGET_S = 60.0
-TOTAL_ROUNDS = 30
+TOTAL_ROUNDS = 45
 """Of pricing for the sum of all rates: its last per cent takes longer than all that came before."""
 
 Result = dict[str, dict[str, float | str | None]]

@@ -35,6 +35,10 @@ ROUNDS = 1000
 STEADY = 0.7
 """Weight of the past in the running mean of prices."""
 
+MANY = 500
+DEAR = 1.05
+"""Idle plans that cost so many times what they are worth are dropped when there are many plans."""
+
 FREE = 1e-9
 """Price of an edge that has capacity to spare, by the mean price: of two free paths, the one with fewer edges."""
 
@@ -216,9 +220,11 @@ class _Plans:
                 found = self.by_trees(price, stage, goal)
             else:
                 found = self.by_paths(steady, price, stage.worth) + self.by_paths(price, price, stage.worth)
-            found = self.fresh(found)
+            found = [plan for plan in found if plan not in self.made]
             if not found and (thorough or self.searches == 0):
                 return stage
+            self.forget(stage, price)
+            self.fresh(found)
             thorough = not found
         stage = self.stage(goal)
         if self.searches > 0:
@@ -237,6 +243,17 @@ class _Plans:
                 kept.append(plan)
         self.plans += kept
         return kept
+
+    def forget(self, stage: Stage, price: Floats) -> None:
+        """Drop plans that are idle and far too dear, once there are many: the program stays small."""
+        if len(self.plans) < MANY:
+            return
+        kept = [
+            plan
+            for plan, rate in zip(self.plans, stage.x, strict=True)
+            if rate > 0.0 or float(price[list(plan.edges)] @ plan.takes) < DEAR * stage.worth[plan.demand]
+        ]
+        self.plans, self.made = kept, set(kept)
 
     def stage(self, goal: Goal) -> Stage:
         """Solve with the plans made so far."""
@@ -305,7 +322,7 @@ class _Plans:
         cost = np.array([min(costs[each.source, each.target], 2.0 * most) for each in self.wanted])
         if final and self.goals == 1:
             budget = float(price[self.alive] @ self.topology.pairs_per_s[self.alive])
-            self.bound = min(self.bound, _bound(budget, cost, goal, self.scale))
+            self.bound = min(self.bound, _bound(budget, cost, goal, self.most, self.scale))
         price_of = {}
         for (a, b), each in zip(self.topology.ends.tolist(), price.tolist(), strict=True):
             price_of[a, b] = price_of[b, a] = each
@@ -317,6 +334,12 @@ class _Plans:
         return found
 
     @cached_property
+    def most(self) -> Floats:
+        """Pairs/s that each demand can't exceed: what it wants, and what the edges at its ends make."""
+        near = np.bincount(self.topology.ends.ravel(), np.repeat(self.topology.pairs_per_s, 2), self.topology.nodes)
+        return np.array([min(each.most_per_s, near[each.source], near[each.target]) for each in self.wanted])
+
+    @cached_property
     def edge_of(self) -> dict[tuple[int, int], int]:
         """Edge numbers by their ends, in both orders."""
         of = {}
@@ -325,19 +348,19 @@ class _Plans:
         return of
 
 
-def _bound(budget: float, cost: Floats, goal: Goal, scale: float) -> float:
+def _bound(budget: float, cost: Floats, goal: Goal, most: Floats, scale: float) -> float:
     """Return what the goal can't exceed, pairs/s: at these prices, all that is delivered costs at most all there is.
 
     Args:
         budget: Price of all pairs that the edges make in a second.
         cost: Shape (d,), least cost of a delivered pair.
         goal: Of the first stage: nothing is fixed.
+        most: Shape (d,), pairs/s that a demand can't exceed, whatever the others get.
         scale: Pairs/s that count as 1.
     """
     if goal.level_most > 0.0:
         growing = float(goal.growth @ cost)
         return min(goal.level_most * scale, budget / growing) if growing > 0.0 else goal.level_most * scale
-    endless = ~np.isfinite(goal.most)
-    factor = max(1.0, float((goal.gain[endless] / cost[endless]).max(initial=0.0)))
-    spare = np.maximum(0.0, goal.gain - factor * cost)[~endless]
-    return factor * budget + float(spare @ goal.most[~endless]) * scale
+    factor = max(1.0, float((goal.gain / cost).max()))  # at prices so much higher nothing is sold below its worth
+    profit = float(np.maximum(0.0, goal.gain - cost) @ most)
+    return min(factor * budget, budget + profit)
