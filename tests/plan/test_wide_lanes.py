@@ -7,7 +7,7 @@ import pytest
 from bellweave.network.wide.flow.columns import best_rates
 from bellweave.network.wide.flow.stage import Wanted
 from bellweave.network.wide.params import Router
-from bellweave.plan.wide_lanes import Shares, shared, without
+from bellweave.plan.wide_lanes import Shares, evenly, shared, without
 from bellweave.plan.wide_paths import paths_by
 from bellweave.scenario.load import load
 from bellweave.scenario.schema import Scenario
@@ -100,3 +100,16 @@ def test_units_without_demand_are_given_out() -> None:
     (lane,) = shared(scenario, net, ["alice-bob"]).lanes["alice-bob"]
 
     assert set(lane.units) == {10}
+
+
+def test_dividing_edges_evenly_is_feasible_and_no_better_than_the_optimum() -> None:
+    scenario, net, shares = routed("mesh", "hops")
+    wanted = [Wanted(net.nodes[each.a], net.nodes[each.b]) for each in scenario.demand.values()]
+    paths = paths_by("hops", net.topology, [(each.source, each.target) for each in wanted], 1)
+    even = evenly(net.topology, wanted, paths)
+    used = np.zeros(net.topology.edges)
+    for plan in even.plans:
+        used[list(plan.edges)] += np.array(plan.takes) * plan.rate_per_s
+
+    assert np.all(used <= net.topology.pairs_per_s * (1.0 + 1e-6))
+    assert 0.0 < even.rates_per_s.min() <= min(shares.rates_per_s.values()) * (1.0 + 1e-6)

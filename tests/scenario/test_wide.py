@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from bellweave.errors import ScenarioError
+from bellweave.network.wide import states
 from bellweave.network.wide.params import Hop, Memory, Repeater
+from bellweave.scenario.changes import changed
 from bellweave.scenario.load import load, parse, to_toml
+from bellweave.scenario.schema import Scenario
 from bellweave.scenario.timeline import Timeline
 from bellweave.scenario.wide import assembled, attempt_s, backbone_of, is_wide, swap_fidelity
 
@@ -114,6 +117,7 @@ def test_a_swap_that_reads_at_random_leaves_nothing() -> None:
             "no path of hops joins a (at m) and c (at o)",
         ),
         ('[tunnel.t]\nclient = "a"\nserver = "m"\n', "tunnel.t.server", "there is no 'm'"),
+        ('[tunnel.t]\nclient = "a"\nserver = "b"\n', "tunnel.t", "no demand is between a and b"),
         ('[fault.f]\nat_s = 1.0\ndown = "q"\n', "fault.f.down", "there is no node 'q'"),
         ('[fault.f]\nat_s = 1.0\ncut = "q"\n', "fault.f.cut", "there are a, b, m-n"),
     ],
@@ -132,3 +136,28 @@ def test_repeaters_fail_and_hops_are_cut() -> None:
 
     assert [sorted(timeline.at(at_s).down) for at_s in (0.5, 1.5)] == [[], ["m"]]
     assert [sorted(timeline.at(at_s).cut) for at_s in (2.5, 3.5)] == [["m-n"], []]
+
+
+def purifying(**values: object) -> Scenario:
+    changes = {"backbone": {"mode": "physical", "purification": values}, "hop.*.fidelity": 0.9}
+    return changed(load("backbone"), changes)
+
+
+def test_purification_takes_two_pairs_and_gives_a_better_one() -> None:
+    before = assembled(changed(purifying(), {"backbone": {"mode": "physical"}})).topology
+    after = assembled(purifying(protocol="bbpssw")).topology
+    hop = assembled(purifying()).edges["n1-n2"]
+    chance, state = states.purify("bbpssw", states.werner(0.9), states.werner(0.9))
+    p = before.success[hop]
+
+    assert after.units[hop] == before.units[hop] // 2
+    assert after.fidelity[hop] == pytest.approx(float(state[0]))
+    assert after.fidelity[hop] > 0.9
+    assert after.success[hop] == pytest.approx(float(chance) * p * (2 - p) / (3 - 2 * p))
+
+
+def test_purification_that_lacks_units_or_helps_nobody_is_refused() -> None:
+    with pytest.raises(ScenarioError, match="4 rounds take 16 units on every edge"):
+        purifying(rounds=4)
+    with pytest.raises(ScenarioError, match=r"makes pairs of fidelity 0\.4 worse"):
+        changed(purifying(protocol="bbpssw"), {"hop.n1-n2.fidelity": 0.4})

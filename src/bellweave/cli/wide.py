@@ -85,6 +85,25 @@ def simulate(
     typer.echo(f"events: {out / 'events.jsonl'}; report: {out / 'report.json'}")
 
 
+def show(directories: "list[Path]", *, as_json: bool) -> None:
+    """Print what a run amounts to that was simulated before."""
+    from bellweave.cli.terminal import print_json
+    from bellweave.errors import ScenarioError
+    from bellweave.sim.wide.run import read_run
+    from bellweave.sim.wide.summary import summarise
+    from bellweave.studies.wide_table import report as made
+
+    if len(directories) > 1:
+        raise ScenarioError("runs of wide-area networks do not add up; give one", file=str(directories[1]))
+    run = read_run(directories[0])
+    summary = summarise(run)
+    if as_json:
+        print_json(made(run, summary))
+        return
+    typer.echo(f"{run.scenario.name}: {summary.duration_s:g} s, seed {run.manifest.seed}")
+    _print_summary(summary)
+
+
 def _print_plan(plan: "WidePlan") -> None:
     from rich.markup import escape
     from rich.padding import Padding

@@ -24,7 +24,7 @@ from bellweave.network.wide import states, theory
 from bellweave.network.wide.params import Demand
 from bellweave.network.wide.routing.routers import path_rate
 from bellweave.network.wide.topology import Topology
-from bellweave.plan.wide_lanes import Lane, shared
+from bellweave.plan.wide_lanes import Lane, Routes, shared
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import ATTEMPT_S, Map, assembled, backbone_of
 
@@ -115,9 +115,10 @@ def plan_wide(scenario: Scenario) -> WidePlan:
     net, backbone = assembled(scenario), backbone_of(scenario)
     timed = replace(net, topology=with_times(net.topology))
     trusted = replace(net, topology=without_swaps(net.topology))
-    now = shared(scenario, net, scenario.demand)
-    late = shared(scenario, timed, scenario.demand).rates_per_s
-    relayed = shared(scenario, trusted, scenario.demand).rates_per_s
+    routes: Routes = {}
+    now = shared(scenario, net, scenario.demand, routes=routes)
+    late = shared(scenario, timed, scenario.demand, routes=routes).rates_per_s
+    relayed = shared(scenario, trusted, scenario.demand, routes=routes).rates_per_s
     demands = []
     for name, demand in scenario.demand.items():
         if net.same_cluster(demand.a, demand.b):

@@ -58,7 +58,17 @@ class Shares:
     rates_per_s: Mapping[str, float]
 
 
-def shared(scenario: Scenario, net: Map, demands: Iterable[str], failed: frozenset[str] = frozenset()) -> Shares:
+Routes = dict[tuple[str, frozenset[str]], tuple[Path, ...]]
+"""Paths by demand and what has failed: of routers that look at nothing else."""
+
+
+def shared(
+    scenario: Scenario,
+    net: Map,
+    demands: Iterable[str],
+    failed: frozenset[str] = frozenset(),
+    routes: Routes | None = None,
+) -> Shares:
     """Return the lanes of demands that run at the same time.
 
     Args:
@@ -66,6 +76,7 @@ def shared(scenario: Scenario, net: Map, demands: Iterable[str], failed: frozens
         net: Its network.
         demands: Their names.
         failed: Nodes and edges that are not there.
+        routes: Paths that are known; those that are found are added.
     """
     table = {name: scenario.demand[name] for name in demands}
     topology = without(net, failed)
@@ -78,7 +89,8 @@ def shared(scenario: Scenario, net: Map, demands: Iterable[str], failed: frozens
         for lane in lanes[name]:
             taken[list(lane.edges)] += lane.units
     rest = replace(topology, units=np.maximum(topology.units - taken, 0).astype(np.int32))
-    optimum, names = _optimum(scenario, net, rest, far), list(far)
+    known = {} if routes is None else routes
+    optimum, names = _optimum(scenario, net, rest, far, (failed, known)), list(far)
     lanes |= _far_lanes(rest, optimum.plans, names)
     rates = {name: float(rate) for name, rate in zip(names, optimum.rates_per_s, strict=True)}
     return Shares(lanes, rates)
@@ -113,7 +125,15 @@ def _local_lanes(
     return lanes
 
 
-def _optimum(scenario: Scenario, net: Map, topology: Topology, far: Mapping[str, Demand]) -> Optimum:
+def _optimum(
+    scenario: Scenario,
+    net: Map,
+    topology: Topology,
+    far: Mapping[str, Demand],
+    routing: tuple[frozenset[str], Routes],
+) -> Optimum:
+    """Return the best rates over the router's paths; each demand's path is looked for once, but by ``online``."""
+    failed, routes = routing
     backbone = backbone_of(scenario)
     wanted = [
         Wanted(net.nodes[each.a], net.nodes[each.b], each.weight, _most_per_s(scenario, each)) for each in far.values()
@@ -123,10 +143,31 @@ def _optimum(scenario: Scenario, net: Map, topology: Topology, far: Mapping[str,
     alive = _alive(topology)
     if backbone.router == "multipath":
         return best_rates(alive, wanted, backbone.fairness, tree_searches=TREE_SEARCHES)
-    paths: Sequence[Sequence[Path]] = paths_by(
-        backbone.router, alive, [(each.source, each.target) for each in wanted], backbone.candidates
-    )
-    return best_on_paths(alive, wanted, paths, backbone.fairness)
+    new = [name for name in far if (name, failed) not in routes or backbone.router == "online"]
+    ends = [(net.nodes[far[name].a], net.nodes[far[name].b]) for name in new]
+    found = paths_by(backbone.router, alive, ends, backbone.candidates)
+    routes |= {(name, failed): paths for name, paths in zip(new, found, strict=True)}
+    paths = [routes[name, failed] for name in far]
+    try:
+        return best_on_paths(alive, wanted, paths, backbone.fairness)
+    except RuntimeError:  # rounding: the solver took a level that another stage had fixed for infeasible
+        return evenly(alive, wanted, paths)
+
+
+def evenly(topology: Topology, wanted: Sequence[Wanted], paths: Sequence[Sequence[Path]]) -> Optimum:
+    """Return rates when every edge is divided evenly among the paths over it: feasible, but not the optimum."""
+    users = np.zeros(topology.edges)
+    for own in paths:
+        for _, edges in own:
+            users[list(edges)] += 1.0
+    part = replace(topology, attempt_s=topology.attempt_s * np.maximum(users, 1.0))
+    rates, plans = np.zeros(len(wanted)), []
+    for number, (each, own) in enumerate(zip(wanted, paths, strict=True)):
+        if own:
+            alone = best_on_paths(part, [each], [own], "total")
+            rates[number] = alone.rates_per_s[0]
+            plans += [replace(plan, demand=number) for plan in alone.plans]
+    return Optimum(rates, tuple(plans), float(rates.min(initial=np.inf)), np.inf)
 
 
 def _most_per_s(scenario: Scenario, demand: Demand) -> float:

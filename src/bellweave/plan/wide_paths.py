@@ -1,16 +1,20 @@
 """Paths by the scenario's router, for demands that are routed one after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from bellweave.network.wide.params import Router
 from bellweave.network.wide.routing.load import Load
-from bellweave.network.wide.routing.routers import make_router
-from bellweave.network.wide.topology import Topology
+from bellweave.network.wide.routing.routers import candidate_paths, hops, length, make_router, unreliability
+from bellweave.network.wide.topology import Floats, Topology
 
 Path = tuple[tuple[int, ...], tuple[int, ...]]
 """Nodes and edges."""
+
+
+WEIGHTS: dict[Router, Callable[[Topology], Floats]] = {"hops": hops, "length": length, "reliability": unreliability}
+"""Routers whose paths are the shortest by a weight: their rates are not worked out here."""
 
 
 def paths_by(
@@ -27,6 +31,10 @@ def paths_by(
         ends: The two nodes of each demand.
         candidates: Paths that are scored, at most.
     """
+    if router in WEIGHTS:
+        weight = WEIGHTS[router](topology)
+        first = [candidate_paths(topology, weight, source, target, 1) for source, target in ends]
+        return [tuple((path.nodes, path.edges) for path in paths) for paths in first]
     chosen, load = make_router(router, candidates), Load.none(topology)
     found: list[tuple[Path, ...]] = []
     for source, target in ends:

@@ -116,13 +116,11 @@ class Fetched(Happening, frozen=True):
 
 
 class PairsClosed(Happening, frozen=True):
-    """At the end of the run: every pair of a demand's lanes, in links.
-
-    A link is one pair of neighbours; a pair that swapping made counts as many links as it was made of.
+    """At the end of the run: every pair of a demand's lanes; created = swapped + measured + expired + held.
 
     Attributes:
-        created: Links that attempts made.
-        swapped: Links that swaps used up: two pairs become one or, if the swap fails, none.
+        created: By attempts, and by swaps that succeeded: each of these makes a pair with a label of its own.
+        swapped: Used up by swaps, two each.
         measured: End-to-end pairs that both slaves measured.
         expired: Dropped: too old, or their path was lost.
         held: Still stored.

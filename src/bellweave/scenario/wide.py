@@ -6,19 +6,23 @@ masters, which have the slaves' names; each in the order of the file.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from bellweave.errors import ScenarioError
-from bellweave.network.wide.params import Backbone, Hop, Memory, Repeater, Slave
+from bellweave.network.wide import states
+from bellweave.network.wide.params import Backbone, Hop, Memory, Purification, Repeater, Slave
+from bellweave.network.wide.semi_quantum import latency_s
 from bellweave.network.wide.topology import Topology
 from bellweave.scenario.schema import Scenario
 from bellweave.units import transmission
 
 ATTEMPT_S = 145e-6
 """Of the platform: an attempt takes that long at least, as the cluster paper prints."""
+
+ROUNDING = 1e-12
 
 DURATION_S = 10.0
 """Of a run whose scenario says nothing."""
@@ -96,8 +100,40 @@ def assembled(scenario: Scenario) -> Map:
         units=np.array(units, np.int32),
         fidelity=np.array([1.0 if perfect else each.fidelity for each in hops.values()]),
     )
+    if backbone.purification is not None and not perfect:
+        topology = purified(topology, backbone.purification)
     masters = {name: each.master for name, each in scenario.slave.items()}
     return Map(topology, {name: place for place, name in enumerate(hops)}, masters)
+
+
+def purified(topology: Topology, how: Purification) -> Topology:
+    """Return a network whose edges purify before their pairs are used: fewer units, that succeed less, but better.
+
+    A round makes one unit of two: both make a pair, (3 - 2p)/(p(2 - p)) attempts on average until the slower one has,
+    and then the round succeeds or both begin anew. The unit's success is that of the mean time: means are exact for one
+    round, and times are spread as those of attempts; what the first pair loses while it waits is not counted.
+
+    Raises:
+        ScenarioError: An edge has too few units, or purification makes its pairs worse.
+    """
+    success, fidelity = topology.success.copy(), topology.fidelity
+    for _ in range(how.rounds):
+        chance, state = states.purify(how.protocol, states.werner(fidelity), states.werner(fidelity))
+        if np.any(state[..., 0] < fidelity - ROUNDING):
+            worst = float(fidelity[np.argmin(state[..., 0] - fidelity)])
+            raise ScenarioError(
+                f"{how.protocol} makes pairs of fidelity {worst:g} worse", path="backbone.purification.protocol"
+            )
+        fidelity = state[..., 0]
+        success = chance * success * (2.0 - success) / (3.0 - 2.0 * success)
+    units = topology.units // 2**how.rounds
+    if np.any(units < 1):
+        few = topology.names[int(topology.ends[np.argmin(units), 1])]
+        raise ScenarioError(
+            f"{how.rounds} rounds take {2**how.rounds} units on every edge; the one to {few} has fewer",
+            path="backbone.purification.rounds",
+        )
+    return replace(topology, success=success, fidelity=fidelity, units=units.astype(np.int32))
 
 
 def success(hop: Hop) -> float:
@@ -129,6 +165,8 @@ def check_wide(scenario: Scenario) -> None:
     _check_names(scenario)
     for name, slave in scenario.slave.items():
         _require(slave.master, scenario.master, f"slave.{name}.master")
+        if slave.hand_over is not None and latency_s(slave.hand_over, 1) == math.inf:
+            raise ScenarioError("so much noise leaves no key", path=f"slave.{name}.hand_over.depolarising")
     for name, hop in scenario.hop.items():
         for end in ("a", "b"):
             _require(getattr(hop, end), {**scenario.master, **scenario.repeater}, f"hop.{name}.{end}")
@@ -142,6 +180,8 @@ def check_wide(scenario: Scenario) -> None:
             raise ScenarioError(problem, path=f"demand.{name}.until_s")
     _check_demanded_once(scenario)
     _check_joined(scenario)
+    if backbone_of(scenario).purification is not None:
+        assembled(scenario)
 
 
 def _check_names(scenario: Scenario) -> None:
@@ -178,18 +218,19 @@ def _check_demanded_once(scenario: Scenario) -> None:
 
 
 def _check_joined(scenario: Scenario) -> None:
-    """Refuse a demand or a tunnel between slaves that no path of hops joins."""
-    wanted = {f"demand.{name}": (each.a, each.b) for name, each in scenario.demand.items()}
-    wanted |= {
-        f"tunnel.{name}": (each.client, each.server)
-        for name, each in scenario.tunnel.items()
-        if {each.client, each.server} <= set(scenario.slave)
-    }
+    """Refuse a demand between slaves that no path of hops joins, and a tunnel between slaves without a demand."""
     home = _islands(scenario)
-    for path, (a, b) in wanted.items():
-        ends = [scenario.slave[each].master for each in (a, b)]
-        if home[ends[0]] != home[ends[1]]:
-            raise ScenarioError(f"no path of hops joins {a} (at {ends[0]}) and {b} (at {ends[1]})", path=path)
+    for name, demand in scenario.demand.items():
+        a, b = (scenario.slave[each].master for each in (demand.a, demand.b))
+        if home[a] != home[b]:
+            problem = f"no path of hops joins {demand.a} (at {a}) and {demand.b} (at {b})"
+            raise ScenarioError(problem, path=f"demand.{name}")
+    demanded = {frozenset((each.a, each.b)) for each in scenario.demand.values()}
+    for name, tunnel in scenario.tunnel.items():
+        ends = {tunnel.client, tunnel.server}
+        if ends <= set(scenario.slave) and ends not in demanded:
+            problem = f"no demand is between {tunnel.client} and {tunnel.server}, so there is no key"
+            raise ScenarioError(problem, path=f"tunnel.{name}")
 
 
 def _islands(scenario: Scenario) -> dict[str, str]:

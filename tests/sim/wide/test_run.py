@@ -9,6 +9,8 @@ import pytest
 import simpy
 
 from bellweave.errors import ScenarioError
+from bellweave.network.wide.params import SemiQuantum
+from bellweave.network.wide.semi_quantum import latency_s
 from bellweave.plan.wide import plan_wide
 from bellweave.results.io import read_wide_events
 from bellweave.results.network_records import FaultChanged, LedgerClosed
@@ -172,6 +174,19 @@ def test_hosts_get_keys_that_their_key_servers_booked() -> None:
     books = [event.accounts for event in run.events if isinstance(event, LedgerClosed) and event.link == "anna-boris"]
     assert [each["delivered"] for each in books] == [own.fetched_bits] * 2
     assert all(each["ingested"] == own.bits for each in books)
+
+
+def test_hosts_that_are_not_in_the_slaves_room_get_their_keys_later() -> None:
+    hand_over = {"length_km": 2.0, "qubit_rate_hz": 1e5}
+    run, _ = ran(backbone(values={"slave.boris.hand_over": hand_over}))
+    fetched = [event for event in run.events if isinstance(event, Fetched) and event.demand == "anna-boris"]
+    made = [event.at_s for event in run.events if isinstance(event, KeyMade) and event.demand == "anna-boris"]
+
+    assert fetched
+    for event in fetched:
+        own = latency_s(SemiQuantum(length_km=2.0, qubit_rate_hz=1e5), event.bits)
+        assert event.hand_over == "semi-quantum"
+        assert min(abs(event.at_s - own - at_s) for at_s in made) < 0.01
 
 
 def test_tunnels_are_keyed_over_the_backbone() -> None:

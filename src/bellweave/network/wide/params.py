@@ -137,6 +137,31 @@ class Master(Params, frozen=True, kw_only=True):
     repeater: Repeater = msgspec.field(default_factory=Repeater)
 
 
+class SemiQuantum(Params, frozen=True, kw_only=True):
+    """How a slave hands key to hosts that are not in its room: by semi-quantum key distribution.
+
+    Attributes:
+        length_km, loss_db_per_km: Of the fibre to a host.
+        qubit_rate_hz: Qubits that the slave sends per second.
+        efficiency: Of the host's detector, and of the slave's for what returns.
+        depolarising: Probability that a qubit becomes white noise, on each of the two ways.
+        z_share: How often the slave sends in Z.
+        sift_share: How often the host measures, and does not reflect.
+        test_share: Of the shared bits, how many are compared.
+        error_limit: A higher error rate of compared or reflected rounds ends it without key.
+    """
+
+    length_km: NonNegative = 1.0
+    loss_db_per_km: NonNegative = 0.2
+    qubit_rate_hz: Positive = 1.0e6
+    efficiency: Probability = 0.85
+    depolarising: Probability = 0.0
+    z_share: Probability = 0.5
+    sift_share: Probability = 0.5
+    test_share: Probability = 0.5
+    error_limit: Probability = 0.11
+
+
 class Slave(Params, frozen=True, kw_only=True):
     """A slave: an end point of entanglement, with the key pool that its hosts draw from.
 
@@ -148,6 +173,8 @@ class Slave(Params, frozen=True, kw_only=True):
         misalignment_rad: Fixed rotation of its states about Y of the Bloch sphere, measured or sent.
         detectors: That it measures its halves of pairs with.
         hosts: Names of the classical hosts (SAEs) that it serves.
+        hand_over: How its hosts get keys: None: in its room, from its KME. Else over a fibre, each key encrypted with
+            as many bits from semi-quantum key distribution.
     """
 
     master: str
@@ -158,6 +185,7 @@ class Slave(Params, frozen=True, kw_only=True):
     misalignment_rad: float = 0.0
     detectors: Detectors = msgspec.field(default_factory=Detectors)
     hosts: tuple[str, ...] = ()
+    hand_over: SemiQuantum | None = None
 
 
 class Hop(Params, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bellweave.network.wide.agreement.asking import Bundle, Plan
 from bellweave.network.wide.agreement.messages import Lane
 from bellweave.plan import wide_lanes
-from bellweave.plan.wide_lanes import Shares, shared
+from bellweave.plan.wide_lanes import Routes, Shares, shared
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import Map
 
@@ -21,6 +21,7 @@ class Control:
         self._open: dict[str, None] = {}
         self._failed: frozenset[str] = frozenset()
         self._shares = Shares({}, {})
+        self._routes: Routes = {}
         self._stale = False
         self._changed: dict[str, None] = {}
         self._asked: dict[str, int] = {}
@@ -46,7 +47,7 @@ class Control:
     def _share(self) -> None:
         if not self._stale:
             return
-        before, self._shares = self._shares, shared(self._scenario, self._net, self._open, self._failed)
+        before, self._shares = self._shares, shared(self._scenario, self._net, self._open, self._failed, self._routes)
         for name, lanes in self._shares.lanes.items():
             if name in before.lanes and _units(before.lanes[name]) != _units(lanes):
                 self._changed[name] = None

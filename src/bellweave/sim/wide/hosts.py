@@ -1,5 +1,6 @@
 """Hosts: whenever their slaves' pool has keys, two of them fetch some by ETSI GS QKD 014, each from its slave's KME.
 
+Where a slave hands keys over by semi-quantum key distribution, a host has them when the protocol has made as many bits.
 They ask through the real handler, by real requests, and read its JSON answers. Both hosts' keys are compared: two
 different keys under one id are a defect. Of a pool that a tunnel uses too they leave some.
 """
@@ -14,6 +15,8 @@ import simpy
 
 from bellweave.api import etsi014
 from bellweave.api.http import Request, Response
+from bellweave.network.wide.params import SemiQuantum
+from bellweave.network.wide.semi_quantum import latency_s
 from bellweave.results.wide_records import Fetched, WideEvent
 from bellweave.sim.network.journal import Journal
 from bellweave.sim.network.nodes import NodeFailedError, Nodes, Process
@@ -52,6 +55,7 @@ class Hosts:
         slaves: The two slaves.
         hosts: Of either slave.
         left_keys: Keys that they leave in the pool.
+        hand_overs: How each slave's keys come to its hosts; see :class:`~bellweave.network.wide.params.Slave`.
     """
 
     def __init__(
@@ -64,10 +68,12 @@ class Hosts:
         journal: Journal[WideEvent],
         *,
         left_keys: int = 0,
+        hand_overs: tuple[SemiQuantum | None, SemiQuantum | None] = (None, None),
     ) -> None:
         self._env, self._demand, self._slaves = env, demand, slaves
         self._nodes, self._journal, self._left = nodes, journal, left_keys
         self._pairs = _turns(*hosts)
+        self._hand_overs = tuple(each for each in hand_overs if each is not None)
         self._busy = False
 
     def fetch(self) -> Process[None]:
@@ -103,7 +109,10 @@ class Hosts:
         path = f"/api/v1/keys/{quote(master, safe='')}/dec_keys"
         answer = yield from self._request(b, Request("POST", path, body=body), slave)
         if answer.status == OK:
-            self._note(master, slave, mine, msgspec.json.decode(answer.body, type=_Container).keys)
+            theirs = msgspec.json.decode(answer.body, type=_Container).keys
+            bits = sum(8 * len(base64.b64decode(key.key)) for key in mine)
+            yield self._env.timeout(max((latency_s(each, bits) for each in self._hand_overs), default=0.0))
+            self._note(master, slave, mine, theirs)
 
     def _note(self, master: str, slave: str, mine: list[_Key], theirs: list[_Key]) -> None:
         for one, other in zip(mine, theirs, strict=True):
@@ -120,6 +129,7 @@ class Hosts:
                     keys=len(keys),
                     bits=sum(8 * len(base64.b64decode(key.key)) for key in keys),
                     origin=origin,
+                    hand_over="semi-quantum" if self._hand_overs else "none",
                 )
             )
 

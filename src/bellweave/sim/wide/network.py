@@ -198,6 +198,7 @@ class Network:
             self._nodes,
             self._journal,
             left_keys=LEFT_KEYS if shared else 0,
+            hand_overs=(slaves[ends.a].hand_over, slaves[ends.b].hand_over),
         )
 
     def _given(self, tunnel: str, node: str, bits: int) -> None:

@@ -98,7 +98,7 @@ class Plane:
             )
             for name, demand in scenario.demand.items()
         }
-        self._resharing = False
+        self._resharing = self._over = False
         self._state = self._timeline.states[0]
         self._down: frozenset[str] = frozenset()
         self._failed: frozenset[str] = frozenset()
@@ -120,6 +120,7 @@ class Plane:
 
     def end(self) -> None:
         """Let everything end now; exchanges that are under way take a moment more."""
+        self._over = True
         self._quantum.harvest(self._env.now)
         for name, requests in self._requests.items():
             self._quantum.stop(name, self._env.now, at_end=True)
@@ -175,7 +176,7 @@ class Plane:
 
     def _reshare(self) -> None:
         """Share units out anew, once all that happens at this moment has happened."""
-        if not self._resharing:
+        if not self._resharing and not self._over:
             self._resharing = True
             self._env.process(self._tell_shares())
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import simpy
 
 from bellweave.errors import ScenarioError
-from bellweave.results.io import NetworkWriter
+from bellweave.results.io import NetworkWriter, read_manifest, read_wide_events
 from bellweave.results.records import Manifest, Shard
 from bellweave.results.wide_records import WideEvent
 from bellweave.roles.run import describe
-from bellweave.scenario.load import parse, to_toml
+from bellweave.scenario.load import load, parse, to_toml
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import duration_s, is_wide
 from bellweave.sim.network.journal import Journal
@@ -66,6 +66,16 @@ def simulate_wide(scenario: Scenario, out: Path | None = None, *, watch: Watch |
             journal = Journal[WideEvent](writer.append, *watches)
             _run(scenario, journal)
     return WideRun(run, scenario, tuple(journal.events), whole_s)
+
+
+def read_run(directory: Path) -> WideRun:
+    """Return the run that a directory holds; of one that was killed, what there is.
+
+    Raises:
+        ScenarioError: If it holds none.
+    """
+    scenario = load(directory / "scenario.toml")
+    return WideRun(read_manifest(directory), scenario, read_wide_events(directory), duration_s(scenario))
 
 
 def _run(scenario: Scenario, journal: Journal[WideEvent]) -> None:

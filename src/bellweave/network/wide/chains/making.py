@@ -15,8 +15,8 @@ from bellweave.network.wide.topology import Topology
 Mode = Literal["paper", "physical"]
 
 PS = 1e12
-LONGEST_S = 4.0e6
-"""Longest run: times are picoseconds in 63 bits."""
+LONGEST_S = 1.0e6
+"""Longest run: times are picoseconds in 63 bits, and a birth plus a lifetime must fit."""
 
 RARE = 0.25
 """Periods are passed over where a hop's units have a success in less than this share of them."""

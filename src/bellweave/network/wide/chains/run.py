@@ -173,7 +173,10 @@ class Chain:
         until = int(to_ps(until_s))
         parts = [part for lane in range(len(self._states)) for part in self._run(lane, until)]
         self.now_s = until_s
-        rows, correlation = (np.concatenate(each) for each in zip(*parts, strict=True))
+        rows = np.concatenate([rows for rows, _ in parts])
+        correlation: Floats = np.broadcast_to(1.0, (len(rows), 3))
+        if self._states[0].switches[f.PHYSICAL]:
+            correlation = np.concatenate([each for _, each in parts])
         if len(self._states) > 1:
             first = np.lexsort((rows[:, 0], rows[:, 1]))
             rows, correlation = rows[first], correlation[first]
@@ -188,9 +191,10 @@ class Chain:
             counters = state.counters
             done, traced = int(counters[f.DELIVERED]), int(counters[f.TRACED])
             rows = state.delivered[:done].copy()
-            rows[:, 0] = self._global(rows[:, 0], lane)
+            if len(self._states) > 1:
+                rows[:, 0] = self._global(rows[:, 0], lane)
             physical = state.switches[f.PHYSICAL]
-            parts.append((rows, state.delivered_correlation[:done].copy() if physical else np.ones((done, 3))))
+            parts.append((rows, state.delivered_correlation[: done if physical else 0].copy()))
             if traced:
                 noted = state.trace[:traced].copy()
                 noted[:, :3] = np.where(noted[:, :3] < 0, -1, self._global(noted[:, :3], lane))

@@ -26,7 +26,7 @@ from bellweave.network.wide.flow.stage import Floats, Goal, Objective, Stage, Wa
 from bellweave.network.wide.flow.trees import cheapest_tree, costs_between, tree_between
 from bellweave.network.wide.topology import Topology
 
-GAP = 1e-7
+GAP = 1e-6
 """A plan is of use if it costs this share less than it is worth."""
 
 ROUNDS = 1000
@@ -34,6 +34,10 @@ ROUNDS = 1000
 
 STEADY = 0.7
 """Weight of the past in the running mean of prices."""
+
+MANY = 500
+DEAR = 1.05
+"""Idle plans that cost so many times what they are worth are dropped when there are many plans."""
 
 FREE = 1e-9
 """Price of an edge that has capacity to spare, by the mean price: of two free paths, the one with fewer edges."""
@@ -45,7 +49,8 @@ class Plan:
 
     Attributes:
         demand: Its number.
-        nodes, edges: The path.
+        nodes, edges: The path. Where nodes swap with different success it may pass a node twice: what is dear is then
+            joined at the better one.
         takes: By edge of the path, pairs for one that is delivered.
         rate_per_s: Delivered.
     """
@@ -107,7 +112,9 @@ def best_on_paths(
     paths: Sequence[Sequence[tuple[tuple[int, ...], tuple[int, ...]]]],
     objective: Objective = "max-min",
     *,
+    rounds: int = ROUNDS,
     levels: int | None = None,
+    gap: float = GAP,
 ) -> Optimum:
     """Return the best rates when each demand has its paths, by whichever trees on them: exact.
 
@@ -116,9 +123,11 @@ def best_on_paths(
         wanted: The demands.
         paths: By demand, the nodes and the edges of each path.
         objective: As for :func:`best_rates`.
+        rounds: As for :func:`best_rates`; long paths of equal hops need many for the last digits.
         levels: As for :func:`best_rates`.
+        gap: As for :func:`best_rates`.
     """
-    return _Plans(topology, tuple(wanted), 0, ROUNDS, GAP, [tuple(each) for each in paths]).optimum(objective, levels)
+    return _Plans(topology, tuple(wanted), 0, rounds, gap, [tuple(each) for each in paths]).optimum(objective, levels)
 
 
 def path_rate(link_per_s: Floats, swap_probability: Floats, tolerance: float = 1e-7) -> float:
@@ -169,11 +178,12 @@ class _Plans:
         self.passes = topology.swap_probability > 0.0
         self.alive = topology.pairs_per_s > 0.0
         self.plans: list[Plan] = []
+        self.made: set[Plan] = set()
         self.bound = np.inf
         self.goals = 0
         with np.errstate(divide="ignore"):
             price = 1.0 / topology.pairs_per_s
-        self.plans = self.by_paths(price, price, np.full(len(wanted), np.inf))
+        self.fresh(self.by_paths(price, price, np.full(len(wanted), np.inf)))
         alone = [1.0 / float(np.max(price[list(each.edges)] * each.takes)) for each in self.plans]
         self.scale = min(alone, default=1.0)
 
@@ -210,14 +220,40 @@ class _Plans:
                 found = self.by_trees(price, stage, goal)
             else:
                 found = self.by_paths(steady, price, stage.worth) + self.by_paths(price, price, stage.worth)
-            self.plans += found
+            found = [plan for plan in found if plan not in self.made]
             if not found and (thorough or self.searches == 0):
                 return stage
+            self.forget(stage, price)
+            self.fresh(found)
             thorough = not found
         stage = self.stage(goal)
         if self.searches > 0:
             self.by_trees(self.prices(stage), stage, goal)
         return stage
+
+    def fresh(self, found: list[Plan]) -> list[Plan]:
+        """Keep the plans that are not made yet; return them.
+
+        One that is made and is of use all the same is within the solver's tolerance of being of none.
+        """
+        kept = []
+        for plan in found:
+            if plan not in self.made:
+                self.made.add(plan)
+                kept.append(plan)
+        self.plans += kept
+        return kept
+
+    def forget(self, stage: Stage, price: Floats) -> None:
+        """Drop plans that are idle and far too dear, once there are many: the program stays small."""
+        if len(self.plans) < MANY:
+            return
+        kept = [
+            plan
+            for plan, rate in zip(self.plans, stage.x, strict=True)
+            if rate > 0.0 or float(price[list(plan.edges)] @ plan.takes) < DEAR * stage.worth[plan.demand]
+        ]
+        self.plans, self.made = kept, set(kept)
 
     def stage(self, goal: Goal) -> Stage:
         """Solve with the plans made so far."""
@@ -286,7 +322,7 @@ class _Plans:
         cost = np.array([min(costs[each.source, each.target], 2.0 * most) for each in self.wanted])
         if final and self.goals == 1:
             budget = float(price[self.alive] @ self.topology.pairs_per_s[self.alive])
-            self.bound = min(self.bound, _bound(budget, cost, goal, self.scale))
+            self.bound = min(self.bound, _bound(budget, cost, goal, self.most, self.scale))
         price_of = {}
         for (a, b), each in zip(self.topology.ends.tolist(), price.tolist(), strict=True):
             price_of[a, b] = price_of[b, a] = each
@@ -298,6 +334,12 @@ class _Plans:
         return found
 
     @cached_property
+    def most(self) -> Floats:
+        """Pairs/s that each demand can't exceed: what it wants, and what the edges at its ends make."""
+        near = np.bincount(self.topology.ends.ravel(), np.repeat(self.topology.pairs_per_s, 2), self.topology.nodes)
+        return np.array([min(each.most_per_s, near[each.source], near[each.target]) for each in self.wanted])
+
+    @cached_property
     def edge_of(self) -> dict[tuple[int, int], int]:
         """Edge numbers by their ends, in both orders."""
         of = {}
@@ -306,19 +348,19 @@ class _Plans:
         return of
 
 
-def _bound(budget: float, cost: Floats, goal: Goal, scale: float) -> float:
+def _bound(budget: float, cost: Floats, goal: Goal, most: Floats, scale: float) -> float:
     """Return what the goal can't exceed, pairs/s: at these prices, all that is delivered costs at most all there is.
 
     Args:
         budget: Price of all pairs that the edges make in a second.
         cost: Shape (d,), least cost of a delivered pair.
         goal: Of the first stage: nothing is fixed.
+        most: Shape (d,), pairs/s that a demand can't exceed, whatever the others get.
         scale: Pairs/s that count as 1.
     """
     if goal.level_most > 0.0:
         growing = float(goal.growth @ cost)
         return min(goal.level_most * scale, budget / growing) if growing > 0.0 else goal.level_most * scale
-    endless = ~np.isfinite(goal.most)
-    factor = max(1.0, float((goal.gain[endless] / cost[endless]).max(initial=0.0)))
-    spare = np.maximum(0.0, goal.gain - factor * cost)[~endless]
-    return factor * budget + float(spare @ goal.most[~endless]) * scale
+    factor = max(1.0, float((goal.gain / cost).max()))  # at prices so much higher nothing is sold below its worth
+    profit = float(np.maximum(0.0, goal.gain - cost) @ most)
+    return min(factor * budget, budget + profit)

@@ -130,8 +130,8 @@ def reach(
         wanted: The demands.
         objective: ``max-min``: rates by weight; ``weighted``: most weight x rate; ``total``: most rate.
         scale: Pairs/s that count as 1.
-        levels: Levels of max-min that are solved; rates that are still free then share the most in total, none below
-            the last level. None: all.
+        levels: Levels of max-min that are solved; rates that are still free then are what that solution happens to
+            give, none below the last level. None: all.
     """
     weights = np.array([each.weight for each in wanted])
     most = np.array([each.most_per_s for each in wanted]) / scale
@@ -144,11 +144,7 @@ def reach(
     weights = weights / weights.max()
     free = np.ones(len(wanted), np.bool_)
     fixed = zeros.copy()
-    while free.any():
-        if levels is not None and len(stages) >= levels:
-            floor = np.where(free, weights * stages[-1].level, fixed) * (1.0 - SLACK)
-            stages.append(solver(Goal(floor, zeros, free.astype(float), most, 0.0)))
-            break
+    while free.any() and (levels is None or len(stages) < levels):
         level_most = float((most[free] / weights[free]).min())
         goal = Goal(fixed * (1.0 - SLACK), np.where(free, weights, 0.0), zeros, most, level_most)
         stage = solver(goal)
