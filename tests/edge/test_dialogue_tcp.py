@@ -7,6 +7,7 @@ import ipaddress
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -365,3 +366,50 @@ def test_two_processes_distil_the_keys_of_memory_over_one_connection() -> None:
 
 if __name__ == "__main__":
     asyncio.run(alice_process(int(sys.argv[2])) if sys.argv[1] == "alice" else bob_process())
+
+
+def test_a_role_that_computes_in_a_thread_says_and_returns_the_same() -> None:
+    async def main() -> tuple[object, object]:
+        done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            done.set_result(await dialogue_tcp.run(answers(5), reader, writer, CODEC, 5.0, threaded=True))
+
+        async with asyncio.timeout(20), dialogue_tcp.listening(answer) as port:
+            reader, writer = await dialogue_tcp.connect("127.0.0.1", port)
+            heard = await dialogue_tcp.run(asks(5), reader, writer, CODEC, 5.0, threaded=True)
+            await dialogue_tcp.close(writer)
+            return heard, await done
+
+    heard, said = asyncio.run(main())
+
+    assert heard == [f"QUESTION {number}" for number in range(5)]
+    assert said == "done"
+
+
+def test_a_role_that_computes_in_a_thread_can_be_cancelled_while_it_does() -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def busy() -> Dialogue[None]:
+        started.set()
+        go_on.wait(5.0)
+        yield Word(text="too late")
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def main() -> None:
+        async with asyncio.timeout(20), dialogue_tcp.listening(silent) as port:
+            reader, writer = await dialogue_tcp.connect("127.0.0.1", port)
+            task = asyncio.create_task(dialogue_tcp.run(busy(), reader, writer, CODEC, 5.0, threaded=True))
+            await asyncio.to_thread(started.wait, 5.0)
+            for _ in range(3):
+                task.cancel()
+                await asyncio.sleep(0.01)
+            assert not task.done()
+            go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await dialogue_tcp.close(writer)
+
+    asyncio.run(main())

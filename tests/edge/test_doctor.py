@@ -10,7 +10,7 @@ from bellweave.edge.doctor import Findings, examine
 from bellweave.testing.strongswan import require_strongswan
 from bellweave.testing.system import program
 
-EVERYTHING = {"namespaces", "veth", "bridge", "tun", "netem", "tbf"}
+EVERYTHING = {"namespaces", "strongswan", "veth", "bridge", "tun", "netem", "tbf"}
 
 
 def here(monkeypatch: pytest.MonkeyPatch, worked: set[str], complaint: str = "") -> Findings:
@@ -94,6 +94,13 @@ def test_a_tun_device_is_needed_only_where_the_kernel_has_no_esp(
     assert "modprobe tun (a container: --device /dev/net/tun)" in [check.cure for check in without.missing("ipsec")]
     assert with_esp.kernel_esp
     assert [check.name for check in with_esp.missing("ipsec") if "libipsec" in check.name or check.name == "ESP"] == []
+
+
+def test_a_daemon_that_does_not_start_keeps_ipsec_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = here(monkeypatch, EVERYTHING - {"strongswan"})
+
+    assert found.channel == "aead"
+    assert any("aa-complain" in check.cure for check in found.missing("ipsec"))
 
 
 def test_a_lean_kernel_keeps_nothing_from_running(monkeypatch: pytest.MonkeyPatch) -> None:

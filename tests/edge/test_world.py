@@ -38,7 +38,7 @@ async def test_a_world_has_a_network_of_its_own_and_this_machines_files(tmp_path
 async def test_commands_run_side_by_side_and_report_how_they_end() -> None:
     async with World() as world:
         began = time.monotonic()
-        said = await asyncio.gather(*(world.run(["sh", "-c", f"sleep 0.3; echo {n}"]) for n in range(5)))
+        said = await asyncio.gather(*(world.run(["sh", "-c", f"sleep 0.5; echo {n}"]) for n in range(8)))
         took_s = time.monotonic() - began
         with pytest.raises(WorldError, match="sh -c echo no good"):
             await world.run(["sh", "-c", "echo no good >&2; exit 3"])
@@ -47,8 +47,8 @@ async def test_commands_run_side_by_side_and_report_how_they_end() -> None:
         with pytest.raises(WorldError, match=r"no end after 0\.1 s"):
             await world.run(["sleep", "30"], timeout_s=0.1)
 
-    assert said == [f"{n}\n" for n in range(5)]
-    assert took_s < 1.2
+    assert said == [f"{n}\n" for n in range(8)]
+    assert took_s < 3.0
 
 
 async def test_what_goes_on_inside_is_told_when_it_ends(tmp_path: Path) -> None:
@@ -196,7 +196,11 @@ def settings(folder: Path, **values: str) -> Path:
         ("unshare: unshare failed: Operation not permitted", {}, "--security-opt seccomp=unconfined --device"),
         ("unshare: mount /proc failed: Operation not permitted", {}, "systempaths=unconfined"),
         ("unshare: unshare failed: Invalid argument", {}, "CONFIG_USER_NS"),
-        ("unshare: failed to execute /home/me/python: Permission denied", {}, "can't run the Python that a world needs"),
+        (
+            "unshare: failed to execute /home/me/python: Permission denied",
+            {},
+            "can't run the Python that a world needs",
+        ),
         ("", {}, "it said nothing"),
     ],
 )

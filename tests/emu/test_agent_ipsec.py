@@ -133,8 +133,7 @@ def lets_go(channel: IpsecChannel) -> Callable[[], Coroutine[Any, Any, None]]:
     """Return what the end of a process does to a channel: its connections end, the gateway is told nothing."""
 
     async def let_go() -> None:
-        channel._vici.close()
-        channel._starter.close()
+        channel._gateway.close()
 
     return let_go
 

@@ -10,11 +10,9 @@ from bellweave.cli.terminal import Seed
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
     from bellweave.edge.gateways_file import Gateways
     from bellweave.emu.request import Announce, Request
-    from bellweave.results.network_records import Event
     from bellweave.roles.run import NetworkRun
     from bellweave.scenario.schema import Scenario
 
@@ -84,6 +82,10 @@ def emulate(
     prepared: Annotated[
         Path | None, typer.Option("--from", metavar="DIR/NAME", help="With --node: its prepared folder.")
     ] = None,
+    compare: Annotated[
+        bool | None,
+        typer.Option(help="Simulate the same network too and put it beside the run; default: up to 1500 slots."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print events, one JSON object a line.")] = False,
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
@@ -131,7 +133,7 @@ def emulate(
     if prepare is not None:
         emulate_hosts.prepare(wanted, prepare, host or [], first_port, gateways, as_json=as_json)
         return
-    _emulate(wanted, out, channel, layout, gateways, as_json=as_json)
+    _emulate(wanted, out, channel, layout, gateways, compare=compare, as_json=as_json)
 
 
 def _emulate(
@@ -141,15 +143,16 @@ def _emulate(
     layout: Layout,
     gateways: "Gateways | None",
     *,
+    compare: bool | None,
     as_json: bool,
 ) -> None:
     """Run a whole network on this machine."""
+    from bellweave.cli.emulated import conclude
     from bellweave.emu.supervisor import Request
 
     directory = out or Path("out") / "emulated" / scenario.name
     request = Request(scenario=scenario, out=directory, channel=channel, layout=layout, gateways=gateways)
-    run = _run(request, as_json=as_json)
-    _report(run, directory, as_json=as_json)
+    conclude(_run(request, as_json=as_json), directory, compare=compare, as_json=as_json)
 
 
 def _serve(
@@ -250,12 +253,15 @@ def _run(request: "Request", *, as_json: bool, quiet: bool = False, announce: "A
     """Run a network until it is over or somebody says stop, and print what happens."""
     import asyncio
 
+    from bellweave.cli.live import shown
     from bellweave.emu.supervisor import emulate
 
     async def run() -> "NetworkRun":
         stop = stopped_by_signals()
-        watch = None if quiet else printer(as_json=as_json)
-        return await emulate(request, stop=stop, watch=watch, say=say, announce=announce)
+        if quiet:
+            return await emulate(request, stop=stop, say=say, announce=announce)
+        async with shown(request.scenario, as_json=as_json) as view:
+            return await emulate(request, stop=stop, watch=view.watch, say=view.say, announce=announce)
 
     return asyncio.run(run())
 
@@ -271,64 +277,6 @@ def stopped_by_signals() -> "asyncio.Event":
     return stop
 
 
-def printer(*, as_json: bool) -> "Callable[[Event], None]":
-    """Return what prints events as they happen."""
-    import msgspec
-
-    def watch(event: "Event") -> None:
-        if as_json:
-            print(msgspec.json.encode(event).decode(), flush=True)
-        elif text := described(event):
-            print(f"{event.at_s:8.2f} s  {text}", flush=True)
-
-    return watch
-
-
-def _report(run: "NetworkRun", out: Path, *, as_json: bool) -> None:
-    """Write what the run amounts to, and print it."""
-    from bellweave.cli.terminal import print_report
-    from bellweave.results.io import write_report
-    from bellweave.sim.network.summary import summarise
-    from bellweave.studies.network_table import report as made
-
-    if not run.events:
-        return
-    summary = summarise(run)
-    report = made(run, summary)
-    write_report(out, report)
-    if as_json:
-        return
-    title = f"{run.scenario.name}, emulated: {summary.duration_s:.3g} s, {summary.minted.blocks} blocks"
-    print_report(report, title, heads=("quantity", "n"))
-    typer.echo(f"events: {out / 'events.jsonl'}; report: {out / 'report.json'}; page: bellweave report {out}")
-
-
 def say(text: str) -> None:
     """Tell people something beside the results."""
     typer.echo(f"bellweave: {text}", err=True)
-
-
-def described(event: "Event") -> str:
-    """Return an event in a line for people; empty where it is one of very many."""
-    from bellweave.results import network_records as records
-
-    match event:
-        case records.BlockDistilled(block=block):
-            qber = "" if block.estimate.qber is None else f", QBER {block.estimate.qber:.3f}"
-            what = f"no key: {block.rejection}" if block.rejection else f"{event.ingested_bits} bits of key"
-            return f"{block.link}: block {block.block}{qber}, {what}"
-        case records.SessionBegan():
-            return f"{event.tunnel}: session with key {event.key_id}{', renewed' if event.renewed else ''}"
-        case records.SessionEnded(reason=reason) if reason not in {"replaced", "renewed"}:
-            return f"{event.tunnel}: session over, {reason}"
-        case records.Starved():
-            return (
-                f"{event.tunnel}: no fresh key, {event.reason}; {'the old one stays' if event.held else 'it is down'}"
-            )
-        case records.Alarmed():
-            return f"{'alarm over' if event.over else 'ALARM'}, {event.link}: {event.reason}"
-        case records.FaultChanged():
-            return f"fault {event.fault} {'begins' if event.active else 'ends'}"
-        case records.ProcessChanged():
-            return f"{event.process} {event.state}{f' ({event.detail})' if event.detail else ''}"
-    return ""

@@ -64,7 +64,8 @@ def run_one(name: str | None, folder: Path | None, out: Path | None, *, as_json:
     import asyncio
     import logging
 
-    from bellweave.cli.emulate import printer, say, stopped_by_signals
+    from bellweave.cli.emulate import say, stopped_by_signals
+    from bellweave.cli.live import View
     from bellweave.edge import logs
     from bellweave.emu import standalone
     from bellweave.emu.child import spare_collections
@@ -77,6 +78,6 @@ def run_one(name: str | None, folder: Path | None, out: Path | None, *, as_json:
     spare_collections()
 
     async def run() -> None:
-        await standalone.run(given, folder, stopped_by_signals(), printer(as_json=as_json), say, out)
+        await standalone.run(given, folder, stopped_by_signals(), View(as_json=as_json).watch, say, out)
 
     asyncio.run(run())

@@ -7,20 +7,29 @@ import typer
 
 if TYPE_CHECKING:
     from bellweave.results.records import Report
+    from bellweave.roles.run import NetworkRun
 
 
 def report(
     directory: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a run or of a study.")],
+    *,
+    compare: Annotated[
+        bool | None,
+        typer.Option(help="Of an emulated run: simulate the same network beside it; default: up to 1500 slots."),
+    ] = None,
 ) -> None:
     """Write report.html into the directory of a run or study: text, tables and figures in one file.
 
-    It needs nothing else: no network, no script, no other file.
+    It needs nothing else: no network, no script, no other file. An emulated run's page has the simulation of the same
+    network beside it, which is run once, into RUN_DIR/simulated.
     """
     from bellweave.results.io import read_manifest
 
     if not (directory / "manifest.json").exists():
         page = _of_study(directory)
-    elif read_manifest(directory).verb in {"simulate-network", "emulate-network"}:
+    elif read_manifest(directory).verb == "emulate-network":
+        page = _of_emulation(directory, compare)
+    elif read_manifest(directory).verb == "simulate-network":
         page = _of_network(directory)
     elif read_manifest(directory).verb.startswith("simulate-wide"):
         page = _of_wide(directory)
@@ -54,19 +63,32 @@ def _of_wide(directory: Path) -> Path:
 def _of_network(directory: Path) -> Path:
     """Make a network run's figures and page again, from its events."""
     from bellweave.report import network_page
-    from bellweave.results.io import read_events, read_manifest, write_report
-    from bellweave.scenario.load import load
-    from bellweave.sim.network import NetworkRun
+    from bellweave.results.io import write_report
     from bellweave.sim.network.summary import summarise
     from bellweave.studies.network_table import report as made
 
-    manifest, scenario = read_manifest(directory), load(directory / "scenario.toml")
-    slot_s = scenario.schedule.wall_slot_s if scenario.schedule else 0.0
-    run = NetworkRun(manifest, scenario, read_events(directory), manifest.shard.blocks * slot_s)
+    run = _read_network(directory)
     summary = summarise(run)
     found = made(run, summary)
     write_report(directory, found)
     return network_page.run_page(run, summary, found, directory)
+
+
+def _of_emulation(directory: Path, compare: bool | None) -> Path:
+    """Make an emulated run's figures and page again, its simulation beside it."""
+    from bellweave.cli.emulated import written
+
+    return written(_read_network(directory), directory, compare=compare)[0]
+
+
+def _read_network(directory: Path) -> "NetworkRun":
+    from bellweave.results.io import read_events, read_manifest
+    from bellweave.roles.run import NetworkRun
+    from bellweave.scenario.load import load
+
+    manifest, scenario = read_manifest(directory), load(directory / "scenario.toml")
+    slot_s = scenario.schedule.wall_slot_s if scenario.schedule else 0.0
+    return NetworkRun(manifest, scenario, read_events(directory), manifest.shard.blocks * slot_s)
 
 
 def _of_links(directory: Path) -> Path:

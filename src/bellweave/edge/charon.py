@@ -15,6 +15,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from bellweave.edge.charon_conf import NEEDED, configuration
 from bellweave.edge.vici_client import ViciClient, ViciError
 from bellweave.edge.world import Spawned, World
 from bellweave.edge.world_errors import WorldError
@@ -28,43 +29,6 @@ WATCH_S = 5.0
 
 ANSWER_S = 5.0
 """How long it may take to say so."""
-
-PLUGINS = (
-    "random nonce openssl x509 pubkey pem pkcs8 constraints aes sha1 sha2 hmac kdf gcm drbg {esp}kernel-netlink "
-    "socket-default vici"
-)
-NEEDED = ("openssl", "kdf", "kernel-netlink", "socket-default", "vici")
-
-# Threads: user-space ESP blocks nine for good, and each session under way holds one while it waits.
-THREADS = 16
-
-CONFIGURATION = """{daemon} {{
-  load = {plugins}
-  threads = {threads}
-  # a session with a fresh key is a new IKE_SA, never one more child of the old
-  reuse_ikesa = no
-  retransmit_timeout = 0.5
-  retransmit_base = 1.5
-  retransmit_tries = 4
-  # only our own daemons can reach it: half-open sessions of a peer that died must not block the next
-  half_open_timeout = 3
-  dos_protection = no
-  plugins {{
-    vici {{ socket = unix://vici }}
-    kernel-libipsec {{ load = {libipsec} }}
-  }}
-  filelog {{
-    l {{
-      path = log
-      default = 1
-      time_format = %H:%M:%S
-      ike_name = yes
-      flush_line = yes
-    }}
-  }}
-  journal {{ default = -1 }}
-}}
-"""
 
 
 class Charon:
@@ -113,15 +77,6 @@ class Charon:
         """Whether its process lives."""
         return self._spawned is not None and self._spawned.running
 
-    def configuration(self) -> str:
-        """Return its ``strongswan.conf``."""
-        return CONFIGURATION.format(
-            daemon=Path(self._daemon).name,
-            plugins=PLUGINS.format(esp="" if self._kernel_esp else LIBIPSEC + " "),
-            threads=THREADS + self._sessions,
-            libipsec="no" if self._kernel_esp else "yes",
-        )
-
     async def start(self) -> None:
         """Start it and wait until it can be driven; also again, after :meth:`kill` or an end of its own.
 
@@ -130,7 +85,9 @@ class Charon:
         """
         if self.folder.is_relative_to("/run"):
             raise WorldError(f"{self.folder}: inside a world /run is another one; choose another folder for the run")
-        (self.folder / "strongswan.conf").write_text(self.configuration())
+        (self.folder / "strongswan.conf").write_text(
+            configuration(Path(self._daemon).name, kernel_esp=self._kernel_esp, sessions=self._sessions)
+        )
         self.vici.unlink(missing_ok=True)  # one that a killed daemon left takes no connections
         self._spawned = await self._world.spawn(
             self._namespace, [self._daemon], cwd=self.folder, log=self.folder / "out",

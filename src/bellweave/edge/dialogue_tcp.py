@@ -104,7 +104,9 @@ async def _sent_in_thread(dialogue: Dialogue[object], incoming: Message | None) 
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait((task,))  # a role can't be closed while it computes
+        while not task.done():  # a role can't be closed while it computes, however often that is asked for
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait((task,))
         raise
 
 

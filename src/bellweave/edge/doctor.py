@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from bellweave.edge.charon_conf import configuration
 from bellweave.edge.world_errors import NO_UNSHARE, cure
 from bellweave.edge.world_places import DAEMON, DAEMON_PATHS, LIBIPSEC, PLUGIN_FOLDERS, SBIN_PATH, UNSHARE
 
@@ -38,6 +39,12 @@ ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 mode tunnel \
   aead 'rfc4106(gcm(aes))' 0x%s 128 && echo esp
 tc qdisc add dev v0 root netem delay 1ms && echo netem && tc qdisc del dev v0 root
 tc qdisc add dev v0 root tbf rate 10mbit burst 32000 latency 50ms && echo tbf
+if [ -n "$DAEMON" ] && mkdir /run/try && cd /run/try; then
+  printf %%s "$CONF" > strongswan.conf
+  STRONGSWAN_CONF=/run/try/strongswan.conf ip netns exec x "$DAEMON" > /dev/null 2>&1 &
+  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do [ -S vici ] && break; sleep 0.02; done
+  grep -q "loaded plugins" log && echo strongswan
+fi
 """ % ("11" * 36)
 
 Channel = Literal["ipsec", "aead"]
@@ -92,6 +99,7 @@ def examine() -> Findings:
         _esp(worked),
         *_programs(),
         *_plugins(needs_libipsec=not esp),
+        _starts(worked),
         _python_vici(),
         _links(worked),
         _delay(worked),
@@ -111,11 +119,13 @@ def _tried() -> tuple[set[str], str]:
     unshare = shutil.which("unshare", path=path)
     if unshare is None:
         return set(), NO_UNSHARE
+    daemon = _daemon()
+    conf = configuration(Path(daemon).name, kernel_esp=True)
     try:
         done = subprocess.run(
             [unshare, *UNSHARE, "sh", "-c", TRIES],
             capture_output=True, text=True, timeout=TRY_S, check=False, stdin=subprocess.DEVNULL,
-            env={**os.environ, "PATH": path, "LC_ALL": "C"},
+            env={**os.environ, "PATH": path, "LC_ALL": "C", "DAEMON": daemon, "CONF": conf},
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return set(), str(error)
@@ -159,11 +169,22 @@ def _esp(worked: set[str]) -> Check:
 
 def _programs() -> Iterable[Check]:
     path = os.environ.get("PATH", "") + ":" + SBIN_PATH
-    daemon = next((each for each in DAEMON_PATHS if Path(each).exists()), "")
-    yield _program("strongSwan", daemon, DAEMON, "ipsec")
+    yield _program("strongSwan", _daemon(), DAEMON, "ipsec")
     yield _program("ip", shutil.which("ip", path=path), "iproute2", "ipsec")
     yield _program("ping", shutil.which("ping", path=path), "iputils-ping", "ipsec")
     yield _program("tc", shutil.which("tc", path=path), "iproute2", "network")
+
+
+def _daemon() -> str:
+    return next((each for each in DAEMON_PATHS if Path(each).exists()), "")
+
+
+def _starts(worked: set[str]) -> Check:
+    ok = "strongswan" in worked
+    cure = "" if ok else "install what is missing above; if AppArmor confines it: as root, aa-complain charon-systemd"
+    return Check(
+        name="strongSwan starts", ok=ok, wanted_for="ipsec", found="in a namespace" if ok else "it does not", cure=cure
+    )
 
 
 def _program(name: str, place: str | None, package: str, wanted_for: Literal["ipsec", "network"]) -> Check:

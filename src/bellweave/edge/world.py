@@ -86,6 +86,7 @@ class World:
         self._begun: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._ended: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._complaint = b""
+        self._over = False
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -102,7 +103,7 @@ class World:
     @property
     def running(self) -> bool:
         """Whether it lives."""
-        return self._process is not None and self._process.returncode is None
+        return self._process is not None and self._process.returncode is None and not self._over
 
     async def start(self) -> None:
         """Make the world.
@@ -121,6 +122,7 @@ class World:
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env=environment, limit=_LINE_BYTES, start_new_session=True,
         )  # fmt: skip
+        self._over = False
         hello = self._expect(self._begun, next(self._numbers))
         self._reader = asyncio.create_task(self._read(self._process))
         try:
@@ -226,7 +228,7 @@ class World:
 
     # -------------------------------------------------------------------------------------------------------- the pipe
     def _alive(self) -> asyncio.subprocess.Process:
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None or not self.running:
             raise WorldError("the world has ended")
         return self._process
 
@@ -259,14 +261,17 @@ class World:
         """Hand on what PID 1 says until it is gone."""
         if process.stdout is None or process.stderr is None:
             raise AssertionError("started with pipes")
-        while line := await process.stdout.readline():
-            self._heard(json.loads(line))
-        self._complaint = await process.stderr.read()
-        for table in (self._begun, self._ended):
-            for future in table.values():
-                if not future.done():
-                    future.set_exception(WorldError("the world has ended"))
-            table.clear()
+        try:
+            while line := await process.stdout.readline():
+                self._heard(json.loads(line))
+            self._complaint = await process.stderr.read()
+        finally:
+            self._over = True  # maybe before the process is reaped: nobody must ask what nobody will answer
+            for table in (self._begun, self._ended):
+                for future in table.values():
+                    if not future.done():
+                        future.set_exception(WorldError("the world has ended"))
+                table.clear()
 
     def _heard(self, said: dict[str, Any]) -> None:
         number = said["id"]

@@ -7,7 +7,7 @@ Rules:
 2. Both must have the same blocks. What one of them lacks, for it was away, both give up; what is left is distilled with
    the blocks that follow. Numbers only grow, so whoever has a later block will never get an earlier one.
 3. A conversation that fails costs its blocks, at both ends, and the line; the next one has a new line.
-4. A conversation of much data computes in a thread: the node's other work goes on meanwhile.
+4. A conversation of much data, or one that calibrates clocks, computes in a thread: the node's other work goes on.
 """
 
 import asyncio
@@ -31,6 +31,9 @@ BYTE = 8
 
 SILENCE_S = 10.0
 """Longest silence of the other node in a conversation."""
+
+SEARCH_S = 60.0
+"""The same where clocks are brought together: a search over all offsets takes seconds."""
 
 LATE_S = 5.0
 """How long a block that the other node has is waited for: the source sends it to both at the same time."""
@@ -102,6 +105,7 @@ class Pair:
         self._held: dict[str, list[Piece]] = {link: [] for link in self._parties}
         self._last = dict.fromkeys(self._parties, -1)
         self._news = asyncio.Condition()
+        self._line: Streams | None = None
         self._busy = 0
 
     @property
@@ -126,7 +130,6 @@ class Pair:
 
     async def call(self, dial: Dial) -> None:
         """Propose conversations for ever; of the two nodes, the first in the alphabet does this."""
-        line: Streams | None = None
         try:
             while True:
                 async with self._news:
@@ -134,45 +137,43 @@ class Pair:
                         await self._news.wait()
                     self._busy += 1
                 try:
-                    line = await self._lead(link, line, dial)
+                    await self._lead(link, dial)
                 finally:
                     self._busy -= 1
         finally:
-            if line is not None:
-                line[1].transport.abort()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self._line[1].transport.abort()
+            self._line = None
 
     def _ready(self) -> str | None:
         return next((link for link, held in self._held.items() if len(held) >= self._together), None)
 
-    async def _lead(self, link: str, line: Streams | None, dial: Dial) -> Streams | None:
-        """Have one conversation about a link, and return the line if it is still of use."""
+    async def _lead(self, link: str, dial: Dial) -> None:
+        """Have one conversation about a link."""
         pieces = self._held[link][: self._together]
         numbers = [piece.number for piece in pieces]
         answer = None
-        if line is not None:  # the other node may have gone and come back since the last conversation
+        if self._line is not None:  # the other node may have gone and come back since the last conversation
             with contextlib.suppress(LineCut):
-                answer = await self._answered(link, pieces, line)
+                answer = await self._answered(link, pieces, self._line)
         try:
-            if line is None or answer is None:
-                line = await self._dialled(dial)
-                answer = await self._answered(link, pieces, line)
-        except LineCut as error:
-            self._lose(link, numbers, str(error))
-            return None
-        writer = line[1]
-        try:
+            if self._line is None or answer is None:
+                self._line = await self._dialled(dial)
+                answer = await self._answered(link, pieces, self._line)
             if isinstance(answer, Lacking):
                 if not set(answer.blocks) & set(numbers):
                     raise ProtocolError(f"{self.peer} lacks blocks that nobody asked for")
                 self._lose(link, answer.blocks, f"{self.peer} lacks them")
-                return line
+                return
             if not isinstance(answer, Agreed):
                 raise ProtocolError(f"{self.peer} answers neither yes nor no")
-            await self._converse(link, pieces, line, answer.singles)
+            await self._converse(link, pieces, self._line, answer.singles)
         except (LineCut, BellweaveError) as error:
             self._lose(link, numbers, str(error))
-            writer.transport.abort()
-        return None if writer.is_closing() else line
+            self._hang_up()
 
     async def _answered(self, link: str, pieces: Sequence[Piece], line: Streams) -> Message:
         """Return what the other node says to this proposal.
@@ -186,7 +187,7 @@ class Pair:
             await frames.send(writer, proposed, SILENCE_S)
             return await frames.receive(reader, _ANSWERS, LATE_S + SILENCE_S)
         except (LineCut, ProtocolError) as error:
-            writer.transport.abort()
+            self._hang_up()
             raise LineCut(str(error)) from None
 
     async def _dialled(self, dial: Dial) -> Streams:
@@ -262,8 +263,9 @@ class Pair:
         """Distil these blocks with the other node, which has so many detections of them; give the key to the KME."""
         party, (reader, writer) = self._parties[link], line
         seen = [piece.seen for piece in pieces]
-        threaded = sum(len(each) for _, each in seen) > MUCH
-        ended = await dialogue_tcp.run(party.distil(seen), reader, writer, CODEC, SILENCE_S, threaded=threaded)
+        threaded = party.calibrates or sum(len(each) for _, each in seen) > MUCH
+        silence_s = SEARCH_S if party.calibrates else SILENCE_S
+        ended = await dialogue_tcp.run(party.distil(seen), reader, writer, CODEC, silence_s, threaded=threaded)
         done = {piece.number for piece in pieces}
         self._held[link] = [piece for piece in self._held[link] if piece.number not in done]
         bits = await self._given(link, done, ended.outcome.block)

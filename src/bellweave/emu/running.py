@@ -120,15 +120,19 @@ class Run:
             return None
         if request.gateways is not None:
             self._say("channel ipsec: gateways of others are driven through their vici sockets")
+            self._note_channel("ipsec (attached gateways)")
             return attached(self._scenario, request.gateways)
         if request.channel == "aead":
             self._say(AEAD)
+            self._note_channel("aead")
             return None
         found = await asyncio.to_thread(examine)
         if request.channel == "auto" and found.channel != "ipsec":
             self._say(f"{AEAD}; IPsec can't run here, bellweave doctor says why")
+            self._note_channel("aead")
             return None
         self._say(f"channel ipsec: IKEv2 and ESP by strongSwan, layout {request.layout}")
+        self._note_channel(f"ipsec ({'kernel' if found.kernel_esp else 'kernel-libipsec'}, {request.layout})")
         network = DataNetwork(
             self._scenario,
             request.out.absolute() / "gateways",
@@ -140,6 +144,10 @@ class Run:
         self._faults.charon = network.kill
         await stack.enter_async_context(network)
         return network.channels()
+
+    def _note_channel(self, detail: str) -> None:
+        """Note what protects the tunnels, for the report."""
+        self._journal.note(ProcessChanged(at_s=0.0, process="channel", state="ready", detail=detail))
 
     def _deployments(self, channels: Channels | None) -> Deployments:
         scenario, request = self._scenario, self._request

@@ -26,6 +26,22 @@ def draw_run(run: NetworkRun, out: Path, printed: tuple[float, float] | None = N
         out: Directory.
         printed: What a paper prints at the end: keys delivered, sessions.
     """
+    drawn = timeline_pictures(run, out)
+    if not run.scenario.tunnel:
+        return drawn
+    moments_s = session_moments_s(run)
+    title = f"{run.scenario.name}: keys delivered"
+    drawn.append(
+        Picture(
+            network_figures.keys_over_time([moments_s], {}, run.duration_s, printed, title, out)[1],
+            "Keys delivered so far. A key is delivered twice: to the client by enc_keys, to the server by dec_keys.",
+        )
+    )
+    return drawn
+
+
+def timeline_pictures(run: NetworkRun, out: Path) -> list[Picture]:
+    """Draw one run's timeline, and its sessions where it has tunnels."""
     name = run.scenario.name
     drawn = [
         Picture(
@@ -39,16 +55,9 @@ def draw_run(run: NetworkRun, out: Path, printed: tuple[float, float] | None = N
     until_s = min(run.duration_s, zoom_s(run))
     drawn.append(
         Picture(
-            network_timeline.sessions_zoom(run, f"{name}: sessions of the first {until_s:.0f} s", out, until_s)[1],
+            network_timeline.sessions_zoom(run, f"{name}: the first {until_s:.0f} s", out, until_s)[1],
             "Every tunnel's sessions. A session that reaches its configured length is renewed with the key in use; "
             "when a fresh key is due and none is to be had, the old session stays, unless the tunnel is fail-closed.",
-        )
-    )
-    moments_s = session_moments_s(run)
-    drawn.append(
-        Picture(
-            network_figures.keys_over_time([moments_s], {}, run.duration_s, printed, f"{name}: keys delivered", out)[1],
-            "Keys delivered so far. A key is delivered twice: to the client by enc_keys, to the server by dec_keys.",
         )
     )
     return drawn
@@ -74,7 +83,7 @@ def run_page(run: NetworkRun, summary: NetworkSummary, report: Report, out: Path
     pictures.append(blocks_picture([run], {}, out))
     sections = (
         Section("What happened", (), pictures),
-        Section("Numbers", _findings(run, summary), (), html.report_tables(report)),
+        Section("Numbers", findings(run, summary), (), html.report_tables(report)),
         Section("Links and tunnels", (), (), tables(summary)),
     )
     text = html.page(run.scenario.name, run.scenario.description, facts(run, summary), sections)
@@ -156,7 +165,7 @@ def tables(summary: NetworkSummary) -> list[Table]:
     ]  # fmt: skip
 
 
-def _findings(run: NetworkRun, summary: NetworkSummary) -> list[str]:
+def findings(run: NetworkRun, summary: NetworkSummary) -> list[str]:
     """Return sentences on what a reader must not miss."""
     found = []
     if summary.minted.accounting != "provable":

@@ -1,6 +1,7 @@
 """What happened in a network run, over time: who was served, what was in stock, who got keys, what the tunnels used."""
 
 import bisect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,18 @@ MOST_LINES = 16
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, "#A6761D", "#333333")
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 
-AGES_S = (0.0, 60.0, 120.0, 300.0, 600.0, 1e9)
+Edges = tuple[float, float, float, float, float, float]
+
+AGES_S: Edges = (0.0, 60.0, 120.0, 300.0, 600.0, 1e9)
+SHORT_AGES_S: Edges = (0.0, 5.0, 10.0, 20.0, 60.0, 1e9)
+"""Edges of the ages that are told apart; the short ones where tunnels want a key every few seconds."""
+
+AGE_LABELS = {AGES_S: ("< 1 min", "1-2 min", "2-5 min", "5-10 min", "> 10 min"),
+              SHORT_AGES_S: ("< 5 s", "5-10 s", "10-20 s", "20-60 s", "> 1 min")}  # fmt: skip
+
+SHORT_S = 20.0
+"""Period of tunnels up to which the ages are the short ones."""
+
 AGE_COLOURS = ("#08519C", "#3182BD", "#6BAED6", "#BDD7E7", "#EFD9C1")
 """Dark: a fresh key; pale: an old one. Told apart by lightness alone."""
 
@@ -59,16 +71,16 @@ def timeline(run: NetworkRun, title: str, out: Path) -> list[Path]:
         if tunnels:
             _deliveries(axes[3], run, tunnels)
             _states(axes[4], run, tunnels)
-            _age_key(drawing)
+            _age_key(drawing, run)
         for ax in axes:
-            _mark_faults(ax, run)
+            mark_faults(ax, run)
         axes[0].set_xlim(0.0, run.duration_s)
         axes[-1].set_xlabel("time (s)")
         left_out = len(run.scenario.link) - len(links)
         axes[0].set_title(title + (f" (the first {len(links)} of {len(run.scenario.link)} links)" if left_out else ""))
         handles = [
             axes[2].plot([], [], color=colour, ls=dash, lw=2.0)[0]
-            for colour, dash in (_look(at) for at in range(len(links)))
+            for colour, dash in (look(at) for at in range(len(links)))
         ]
         drawing.legend(handles, links, loc="outside upper right", ncols=min(6, len(links)), fontsize=8.5)
         drawing.align_ylabels(list(axes))
@@ -96,7 +108,7 @@ def sessions_zoom(run: NetworkRun, title: str, out: Path, until_s: float) -> lis
         ax.set_xlim(0.0, until_s)
         ax.set_xlabel("time (s)")
         ax.set_title(title)
-        _age_key(drawing)
+        _age_key(drawing, run)
         return save(drawing, out, "sessions")
 
 
@@ -117,7 +129,8 @@ def sessions(run: NetworkRun) -> dict[str, list[Session]]:
     return found
 
 
-def _look(at: int) -> tuple[str, Any]:
+def look(at: int) -> tuple[str, Any]:
+    """Return colour and dashes of the line of that number."""
     return COLOURS[at % len(COLOURS)], DASHES[at // len(COLOURS) % len(DASHES)]
 
 
@@ -131,7 +144,7 @@ def _slots(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
                     lost_s = event.lost_s / schedule.speed
                     served[name].append((event.at_s + lost_s, schedule.wall_slot_s - lost_s))
     for row, name in enumerate(links):
-        ax.broken_barh(served[name], (row - 0.36, 0.72), color=_look(row)[0], lw=0.0)
+        ax.broken_barh(served[name], (row - 0.36, 0.72), color=look(row)[0], lw=0.0)
     _rows(ax, links, "slots")
 
 
@@ -145,8 +158,8 @@ def _error_rates(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
         kept = [(at_s, qber) for at_s, qber, rejection in blocks if rejection is None]
         lost = [(at_s, qber) for at_s, qber, rejection in blocks if rejection is not None]
         size = 4.0 if len(blocks) < 40 else 2.2
-        ax.plot(*_columns(kept), "o", ms=size, color=_look(at)[0], mew=0.0)
-        ax.plot(*_columns(lost), "x", ms=5.0, mew=1.4, color=_look(at)[0])
+        ax.plot(*_columns(kept), "o", ms=size, color=look(at)[0], mew=0.0)
+        ax.plot(*_columns(lost), "x", ms=5.0, mew=1.4, color=look(at)[0])
     limit = 100.0 * run.scenario.distill.qber_limit
     ax.axhline(limit, color="black", lw=1.0, ls="--")
     ax.text(1.003, limit, f"limit\n{limit:.3g} %", va="center", fontsize=8.5, transform=ax.get_yaxis_transform())
@@ -166,7 +179,7 @@ def _levels(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
     scale, unit = (1000.0, "kbit") if top >= 20_000.0 else (1.0, "bit")
     for at, name in enumerate(links):
         moments_s, bits = _columns([*samples[name], (run.duration_s, samples[name][-1][1])])
-        colour, dash = _look(at)
+        colour, dash = look(at)
         ax.step(moments_s, bits / scale, where="post", color=colour, ls=dash, lw=1.2)
     sizes = sorted({tunnel.key_bits for tunnel in run.scenario.tunnel.values()})
     for size in sizes[:2]:
@@ -199,20 +212,26 @@ def _deliveries(ax: Axes, run: NetworkRun, tunnels: Sequence[str]) -> None:
 
 
 def _states(ax: Axes, run: NetworkRun, tunnels: Sequence[str]) -> None:
-    found = sessions(run)
+    found, ages_s = sessions(run), _ages_s(run)
     for row, name in enumerate(tunnels):
         pieces: dict[int, list[tuple[float, float]]] = {}
         for each in found[name]:
-            for place, begin_s, end_s in _by_age(each):
+            for place, begin_s, end_s in _by_age(each, ages_s):
                 pieces.setdefault(place, []).append((begin_s, end_s - begin_s))
         for place, spans in pieces.items():
             ax.broken_barh(spans, (row - 0.36, 0.72), color=AGE_COLOURS[place], lw=0.0)
     _rows(ax, tunnels, "sessions")
 
 
-def _by_age(session: Session) -> list[tuple[int, float, float]]:
+def _ages_s(run: NetworkRun) -> Edges:
+    """Return the edges of the ages that fit a run's tunnels."""
+    short = max((tunnel.period_s for tunnel in run.scenario.tunnel.values()), default=math.inf) <= SHORT_S
+    return SHORT_AGES_S if short else AGES_S
+
+
+def _by_age(session: Session, ages_s: Edges = AGES_S) -> list[tuple[int, float, float]]:
     """Cut a session where its key comes of another age; return (age's place, begin, end)."""
-    edges = [session.key_s + age_s for age_s in AGES_S]
+    edges = [session.key_s + age_s for age_s in ages_s]
     pieces, at_s = [], session.begin_s
     while at_s < session.end_s:
         place = min(bisect.bisect_right(edges, at_s) - 1, len(AGE_COLOURS) - 1)
@@ -222,13 +241,12 @@ def _by_age(session: Session) -> list[tuple[int, float, float]]:
     return pieces
 
 
-def _age_key(drawing: Figure) -> None:
+def _age_key(drawing: Figure, run: NetworkRun) -> None:
     """Say below the panels which colour is which age."""
-    labels = ["< 1 min", "1-2 min", "2-5 min", "5-10 min", "> 10 min"]
     handles = [Patch(color=colour) for colour in AGE_COLOURS]
     drawing.legend(
         handles,
-        labels,
+        AGE_LABELS[_ages_s(run)],
         title="age of the key in use",
         ncols=5,
         loc="outside lower right",
@@ -237,7 +255,8 @@ def _age_key(drawing: Figure) -> None:
     )
 
 
-def _mark_faults(ax: Axes, run: NetworkRun) -> None:
+def mark_faults(ax: Axes, run: NetworkRun) -> None:
+    """Shade the time of each fault."""
     began: dict[str, float] = {}
     for event in run.events:
         if isinstance(event, FaultChanged):

@@ -137,7 +137,8 @@ class ProcessChanged(Happening, frozen=True):
     """A process of an emulated network started, serves, ended, or was told to do something.
 
     Attributes:
-        process: ``source``, a node's name, ``world``, or ``charon NAME``.
+        process: ``source``, a node's name, ``world``, or ``charon NAME``; or ``channel``: its detail is what protects
+            the run's tunnels.
         state: ``started``, ``ready``, ``ended``, ``killed`` (by a fault).
         detail: For people.
     """

@@ -73,6 +73,9 @@ class Party:
         role: Which end.
         randomness: What this end may draw from.
 
+    Attributes:
+        calibrates: Whether clocks are brought together first, which is a search through much data.
+
     Raises:
         ScenarioError: The link is impossible.
     """
@@ -83,6 +86,7 @@ class Party:
         self._optical = optical_link(scenario, link)
         self._arm = self._optical.alice if role == "alice" else self._optical.bob
         self._assumptions = security.assumptions(self._optical)
+        self.calibrates = scenario.run.level == "tags" and self._optical.calibration is not None
 
     def context(self, blocks: Sequence[Facts]) -> Context:
         """Return which block these are, distilled as one; the same at both ends."""
