@@ -33,13 +33,15 @@ LABEL, END, _, MADE, BORN, _, OLDEST, WAITS, _, AFTER, _, BEFORE, _, TOLD, _, DU
 )
 # counters
 LINKS, JOINED, SWAPS, MEASURED, EXPIRED, CUT, DROPPED, HELD, ATTEMPTS, NEXT_LABEL, NOW, SPARE = range(12)
-EVENTS, EVENT_ORDER, DUES, DELIVERED, TRACED, FRESH, WORK, COUNTERS = range(12, 20)
-# switches
-ASAP, PHYSICAL, EXCLUSIVE, TIMED, TRACING, SWITCHES = range(6)
+EVENTS, EVENT_ORDER, DUES, DELIVERED, TRACED, FRESH, WORK, PURIFICATIONS, PURIFIED, COUNTERS = range(12, 22)
+# switches; ROUNDS of purification, TWIRL: its pairs are made Werner pairs
+ASAP, PHYSICAL, EXCLUSIVE, TIMED, TRACING, ROUNDS, TWIRL, SWITCHES = range(8)
 # events: time, order, kind, which, label
-FREE_NODE, FREE_SIDE, _, TELL, _ = range(5)
+FREE_NODE, FREE_SIDE, _, TELL, _, COMPARED = range(6)
+"""``COMPARED + level``: both ends know of a pair of that level that purification has made."""
 EVENT_FIELDS = 5
-# delivered: label, time, birth of its oldest link; traced: label, its two parts (or -1), place, time
+# delivered: label, time, birth of its oldest link; traced: label, its two parts (or -1), place, time. The place is a
+# hop (a link), a node (a swap), or -1 - hop (purification)
 DELIVERED_FIELDS, TRACE_FIELDS = 3, 5
 
 # WAITS of a pair's side
@@ -66,6 +68,7 @@ class State(NamedTuple):
         dues: Shape (most pairs,), heap of rows of ``pairs`` by ``DUE``.
         fresh: Shape (most pairs,), stack of pairs that their ends are still to be told of.
         work: Shape (h + 1,), stack of nodes that can swap.
+        waiting: Shape (h, rounds), the pair of a hop and a level that waits for another to be purified with, or -1.
         random: Shape (4,).
         events: Shape (any, EVENT_FIELDS), heap by time and order.
         delivered: Shape (any, DELIVERED_FIELDS).
@@ -86,6 +89,7 @@ class State(NamedTuple):
     dues: Ints
     fresh: Ints
     work: Ints
+    waiting: Ints
     random: NDArray[np.uint64]
     events: Ints
     delivered: Ints

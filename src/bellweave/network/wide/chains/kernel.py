@@ -13,8 +13,9 @@ memory.
 from bellweave.network.wide.chains import fields as f
 from bellweave.network.wide.chains.draws import attempts_until, called, inlined, successes, uniform
 from bellweave.network.wide.chains.losses import expire
+from bellweave.network.wide.chains.purifying import offer
 from bellweave.network.wide.chains.queues import pop_event
-from bellweave.network.wide.chains.steps import announce, link, ready, swap, tell
+from bellweave.network.wide.chains.steps import announce, link, ready, swap, tell, usable
 
 
 @inlined
@@ -55,7 +56,11 @@ def _resolve(s: f.State, hop: int, time: int) -> None:
     s.hops[hop, f.FREE] -= made
     s.hops[hop, f.FREE + 1] -= made
     for _ in range(made):
-        link(s, hop, time)
+        row = link(s, hop, time)
+        if s.switches[f.ROUNDS]:
+            offer(s, row, 0, time)
+        else:
+            usable(s, row)
 
 
 @inlined
@@ -108,7 +113,10 @@ def _happen(s: f.State, time: int) -> None:
     elif kind < f.TELL:
         s.hops[which, f.FREE + kind - f.FREE_SIDE] += 1
     elif s.pairs[which, f.LABEL] == label:  # else it was swapped or dropped meanwhile
-        tell(s, which, kind - f.TELL, time)
+        if kind < f.COMPARED:
+            tell(s, which, kind - f.TELL, time)
+        else:
+            offer(s, which, kind - f.COMPARED, time)
 
 
 @inlined

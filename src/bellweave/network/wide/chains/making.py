@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bellweave.network.wide.chains import fields as f
 from bellweave.network.wide.chains.draws import binomial_table, seeded
 from bellweave.network.wide.chains.orders import Lane
+from bellweave.network.wide.params import Purification
 from bellweave.network.wide.topology import Topology
 
 Mode = Literal["paper", "physical"]
@@ -60,6 +61,7 @@ def make_state(
     *,
     mode: Mode,
     light_km_per_s: float,
+    purification: Purification | None,
     start_s: float,
     exclusive: bool,
     traced: bool,
@@ -81,12 +83,18 @@ def make_state(
     timed = bool(np.any(nodes[:, [f.LIFETIME, f.CUTOFF]] < f.NEVER // 4))
     if exclusive and (nodes[:, f.BUSY].any() or nodes[:, f.LIGHT].any() or lane.order is None):
         raise ValueError("spans are built by themselves only in an order, and where swaps and messages take no time")
+    rounds = 0 if purification is None else purification.rounds
+    twirl = purification is not None and purification.protocol == "bbpssw"
+    if rounds and not physical:
+        raise ValueError("pairs are perfect in paper mode: there is nothing to purify")
+    if rounds and exclusive:
+        raise ValueError("where spans are built by themselves a hop has one pair at a time, and can not purify")
     counters = np.zeros(f.COUNTERS, np.int64)
     counters[f.NOW], counters[f.SPARE] = to_ps(start_s), most
     pairs = np.zeros((most, f.PAIR_FIELDS), np.int64)
     pairs[:, f.LABEL] = pairs[:, f.DUE_PLACE] = -1
     return f.State(
-        switches=np.array([lane.order is None, physical, exclusive, timed, traced], np.int64),
+        switches=np.array([lane.order is None, physical, exclusive, timed, traced, rounds, twirl], np.int64),
         counters=counters,
         hops=hop_array,
         hop_reals=hop_reals,
@@ -99,6 +107,7 @@ def make_state(
         dues=np.zeros(most, np.int64),
         fresh=np.zeros(most, np.int64),
         work=np.zeros(hops + 1, np.int64),
+        waiting=np.full((hops, rounds), -1, np.int64),
         random=seeded(rng),
         events=np.zeros((6 * most + ROOM, f.EVENT_FIELDS), np.int64),
         delivered=np.zeros((2 * most + room, f.DELIVERED_FIELDS), np.int64),

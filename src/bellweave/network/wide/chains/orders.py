@@ -138,32 +138,33 @@ def _most_used(
     return Order(left, right), scale, use
 
 
-def lanes(shares: Shares, swap: Sequence[float], units: Sequence[int]) -> list[Lane]:
+def lanes(shares: Shares, swap: Sequence[float], units: Sequence[int], least: int = 1) -> list[Lane]:
     """Return the lanes that follow the linear program's shares with whole units.
 
-    A hop's units are divided by the pairs that the trees take of it, one a tree at least; with more trees than units on
-    some hop, the least used trees are left out. The more units, the closer to the shares.
+    A hop's units are divided by the pairs that the trees take of it, ``least`` a tree; where some hop has too few for
+    all trees, the least used trees are left out. The more units, the closer to the shares.
 
     Args:
         shares: Of the linear program.
         swap: As for :func:`trees`.
-        units: Of each hop, h numbers.
+        units: Of each hop, h numbers, ``least`` or more.
+        least: Units that a lane needs on a hop.
 
     Raises:
         ValueError: If the shares hold no complete tree.
     """
     if len(units) == 1:
         return [Lane(None, np.asarray(units, np.int64))]
-    found = trees(shares, swap)[: min(units)]
+    found = trees(shares, swap)[: min(units) // least]
     if not found:
         raise ValueError(f"no tree of swaps over {len(units)} hops has a share of its own at every step")
     use = np.stack([tree[2] for tree in found])
-    split = np.stack([apportioned(use[:, hop], count) for hop, count in enumerate(units)], axis=1)
+    split = np.stack([apportioned(use[:, hop], count, least) for hop, count in enumerate(units)], axis=1)
     return [Lane(tree[0], split[number]) for number, tree in enumerate(found)]
 
 
-def apportioned(weights: NDArray[np.float64], count: int) -> Ints:
-    """Return ``count`` divided by weights into whole numbers >= 1 (Webster's method).
+def apportioned(weights: NDArray[np.float64], count: int, least: int = 1) -> Ints:
+    """Return ``count`` divided by weights into whole numbers >= ``least`` (Webster's method).
 
     Raises:
         ValueError: If there are more weights than things to divide.
@@ -171,9 +172,9 @@ def apportioned(weights: NDArray[np.float64], count: int) -> Ints:
     >>> apportioned(np.array([5.0, 3.0, 0.1]), 10).tolist()
     [6, 3, 1]
     """
-    if len(weights) > count:
-        raise ValueError(f"{count} units can not be divided by {len(weights)}, one at least for each")
-    parts = np.maximum(1, np.floor(weights / weights.sum() * (count - len(weights)))).astype(np.int64)
+    if len(weights) * least > count:
+        raise ValueError(f"{count} units can not be divided by {len(weights)}, {least} at least for each")
+    parts = np.maximum(least, np.floor(weights / weights.sum() * (count - least * len(weights)))).astype(np.int64)
     while parts.sum() < count:
         parts[int(np.argmax(weights / (parts + 0.5)))] += 1
     return np.asarray(parts, np.int64)

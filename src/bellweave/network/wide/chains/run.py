@@ -11,7 +11,8 @@ from bellweave.network.wide.chains import fields as f
 from bellweave.network.wide.chains import kernel, losses, orders
 from bellweave.network.wide.chains.draws import binomial_table
 from bellweave.network.wide.chains.making import LONGEST_S, PS, RARE, ROOM, Mode, edges_of, make_state, to_ps
-from bellweave.network.wide.params import SwapOrder
+from bellweave.network.wide.params import Purification, SwapOrder
+from bellweave.network.wide.purification import least_units
 from bellweave.network.wide.topology import Topology
 
 Floats = NDArray[np.float64]
@@ -47,7 +48,9 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Counts:
-    """What has become of a chain's pairs since its start; ``created == swapped + measured + expired + held`` always.
+    """What has become of a chain's pairs since its start.
+
+    ``created == swapped + measured + expired + purified_away + held`` always.
 
     Attributes:
         links: Made by hops.
@@ -59,6 +62,8 @@ class Counts:
         dropped: Dropped because a node was lost.
         held: Now in memories.
         attempts: Of all units, successful or not.
+        purifications: Begun; each takes two pairs.
+        purified: Made by purifications that succeeded.
     """
 
     links: int
@@ -70,16 +75,29 @@ class Counts:
     dropped: int
     held: int
     attempts: int
+    purifications: int = 0
+    purified: int = 0
 
     @property
     def created(self) -> int:
         """All pairs that ever had a label."""
-        return self.links + self.joined
+        return self.links + self.joined + self.purified
 
     @property
     def swapped(self) -> int:
         """Pairs that went into swaps."""
         return 2 * self.swaps
+
+    @property
+    def purified_away(self) -> int:
+        """Pairs that went into purifications."""
+        return 2 * self.purifications
+
+    @property
+    def balanced(self) -> bool:
+        """Whether nothing is missing."""
+        gone = self.swapped + self.measured + self.expired + self.purified_away
+        return self.created == gone + self.held
 
     @property
     def expired(self) -> int:
@@ -100,6 +118,7 @@ class Chain:
         units: Units on each hop that this chain may use; None: all.
         shares: The linear program's, for ``optimal``.
         light_km_per_s: Speed of messages.
+        purification: Of every hop's pairs before they are used, in ``physical`` mode; n rounds take n + 1 units a hop.
         start_s: When it starts.
         exclusive: A span that is being built or waits keeps all units below it, and a cutoff begins both halves of the
             span above anew: the model of :mod:`bellweave.network.wide.waiting`.
@@ -108,7 +127,7 @@ class Chain:
         room: Delivered pairs that the kernel can note before Python collects them.
 
     Raises:
-        ValueError: If the path is none, or ``optimal`` has no shares.
+        ValueError: If the path is none, ``optimal`` has no shares, or there is nothing to purify or too few units to.
     """
 
     def __init__(
@@ -122,6 +141,7 @@ class Chain:
         units: Sequence[int] | None = None,
         shares: orders.Shares | None = None,
         light_km_per_s: float = 2.0e5,
+        purification: Purification | None = None,
         start_s: float = 0.0,
         exclusive: bool = False,
         traced: bool = False,
@@ -132,11 +152,12 @@ class Chain:
         self.edges = edges_of(topology, self.path)
         self.now_s = start_s
         own = topology.units[self.edges] if units is None else np.asarray(units)
-        if len(own) != len(self.edges) or own.min() < 1:
-            raise ValueError(f"{len(self.edges)} hops have a unit or more each, not {list(own)}")
+        self._least = least_units(purification)
+        if len(own) != len(self.edges) or own.min() < self._least:
+            raise ValueError(f"{len(self.edges)} hops have {self._least} units or more each, not {own.tolist()}")
         swap = topology.swap_probability[list(self.path)].tolist()
         self._swap, self._shares = swap, shares
-        self._lanes = _lanes(order, own.astype(np.int64), shares, swap)
+        self._lanes = _lanes(order, own.astype(np.int64), shares, swap, self._least)
         rare = {None: RARE, True: 2.0, False: 0.0}[skip]
         self._states = [
             make_state(
@@ -147,6 +168,7 @@ class Chain:
                 rng,
                 mode=mode,
                 light_km_per_s=light_km_per_s,
+                purification=purification,
                 start_s=start_s,
                 exclusive=exclusive,
                 traced=traced,
@@ -213,12 +235,15 @@ class Chain:
     def counts(self) -> Counts:
         """What has become of all pairs so far."""
         sums = np.sum([state.counters for state in self._states], axis=0)
-        fields = (f.LINKS, f.JOINED, f.SWAPS, f.MEASURED, f.EXPIRED, f.CUT, f.DROPPED, f.HELD, f.ATTEMPTS)
-        return Counts(*(int(sums[field]) for field in fields))
+        fates = (f.LINKS, f.JOINED, f.SWAPS, f.MEASURED, f.EXPIRED, f.CUT, f.DROPPED, f.HELD)
+        return Counts(*(int(sums[field]) for field in (*fates, f.ATTEMPTS, f.PURIFICATIONS, f.PURIFIED)))
 
     @property
     def trace(self) -> Ints:
-        """Shape (n, 5): label, the two labels that were swapped (-1: a link), hop or swapping node, time in ps."""
+        """Shape (n, 5): label, the two labels it was made of (-1: a link), place, time in ps.
+
+        The place is a link's hop, the node of a swap, or -1 - hop of a purification.
+        """
         return np.concatenate(self._trace) if self._trace else np.zeros((0, f.TRACE_FIELDS), np.int64)
 
     @property
@@ -227,13 +252,13 @@ class Chain:
         return [int(units) for units in np.sum([state.hops[:, f.UNITS] for state in self._states], axis=0)]
 
     def set_units(self, units: Sequence[int]) -> None:
-        """Change how many units the chain may use on each hop, 0 or more.
+        """Change how many units the chain may use on each hop, 0 or as many as purification takes at least.
 
         Units that hold pairs are given back when those are done with.
         """
         wanted = np.asarray(units, np.int64)
-        if len(wanted) != self.hops or wanted.min() < 0:
-            raise ValueError(f"{self.hops} hops have 0 units or more each, not {list(wanted)}")
+        if len(wanted) != self.hops or np.any((wanted < self._least) & (wanted != 0)):
+            raise ValueError(f"{self.hops} hops have 0 or {self._least} units or more each, not {wanted.tolist()}")
         for lane, split in enumerate(self._split(wanted)):
             self._states[lane] = _with_units(self._states[lane], split)
 
@@ -242,10 +267,10 @@ class Chain:
         if len(self._lanes) == 1:
             return [units]
         use = np.stack([lane.units for lane in self._lanes]).astype(float)
-        count = len(self._lanes)
+        count, least = len(self._lanes), self._least
         columns = [
-            orders.apportioned(use[:, hop], int(all_)) if all_ >= count else np.arange(count) < all_
-            for hop, all_ in enumerate(units)
+            orders.apportioned(use[:, hop], own, least) if own >= count * least else _few(count, own, least)
+            for hop, own in enumerate(units.tolist())
         ]
         return list(np.stack(columns, axis=1).astype(np.int64))
 
@@ -255,11 +280,20 @@ class Chain:
             losses.lose(state, place)
 
 
-def _lanes(order: SwapOrder, units: Ints, shares: orders.Shares | None, swap: Sequence[float]) -> list[orders.Lane]:
+def _few(lanes: int, units: int, least: int) -> Ints:
+    """Return the units of lanes where only the first ones can have enough; what is left over helps the first."""
+    parts = least * (np.arange(lanes) < units // least)
+    parts[0] += units % least if units >= least else 0
+    return np.asarray(parts, np.int64)
+
+
+def _lanes(
+    order: SwapOrder, units: Ints, shares: orders.Shares | None, swap: Sequence[float], least: int
+) -> list[orders.Lane]:
     if order == "optimal":
         if shares is None:
             raise ValueError("the optimal order needs the linear program's shares")
-        return orders.lanes(shares, swap, units.tolist())
+        return orders.lanes(shares, swap, units.tolist(), least)
     make = {"asap": None, "nested": orders.nested, "hop-by-hop": orders.hop_by_hop}[order]
     return [orders.Lane(make(len(units)) if make else None, units)]
 

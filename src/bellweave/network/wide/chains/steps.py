@@ -34,19 +34,17 @@ def give_row(s: f.State, row: int) -> None:
 
 @inlined
 def introduce(s: f.State, row: int, first: int, second: int, place: int, time: int) -> None:
-    """Give a pair a label, note of what it was made, where and when, set its deadline and let its ends be told.
+    """Give a pair a label, note of what it was made, where and when, and set its deadline.
 
     The deadline is the first of its qubits' lifetimes and of its ends' patience.
     """
-    fresh = s.counters[f.NEXT_LABEL]
-    s.counters[f.NEXT_LABEL] = fresh + 1
-    s.pairs[row, f.LABEL] = fresh
-    s.fresh[s.counters[f.FRESH]] = row
-    s.counters[f.FRESH] += 1
+    label = s.counters[f.NEXT_LABEL]
+    s.counters[f.NEXT_LABEL] = label + 1
+    s.pairs[row, f.LABEL] = label
     if s.switches[f.TRACING]:
         at = s.counters[f.TRACED]
         s.counters[f.TRACED] = at + 1
-        s.trace[at, 0] = fresh
+        s.trace[at, 0] = label
         s.trace[at, 1] = first
         s.trace[at, 2] = second
         s.trace[at, 3] = place
@@ -60,8 +58,8 @@ def introduce(s: f.State, row: int, first: int, second: int, place: int, time: i
 
 
 @inlined
-def link(s: f.State, hop: int, time: int) -> None:
-    """A hop has made a pair; its period holds the news of it."""
+def link(s: f.State, hop: int, time: int) -> int:
+    """A hop has made a pair, whose row is returned; its period holds the news of it."""
     top = s.counters[f.SPARE] - 1  # there is a spare row, because every pair holds a unit
     s.counters[f.SPARE] = top
     row = s.spare[top]
@@ -75,12 +73,28 @@ def link(s: f.State, hop: int, time: int) -> None:
         s.pairs[row, f.END + side] = node
         s.pairs[row, f.BORN + side] = time
         s.pairs[row, f.TOLD + side] = time
-        if s.switches[f.ASAP] and 0 < node < last_node(s):
-            wait(s, row, side, f.UNTOLD)
     if s.switches[f.PHYSICAL]:
         for axis in range(3):
             s.correlation[row, axis] = s.hop_reals[hop, axis]
     introduce(s, row, -1, -1, hop, time)
+    return int(row)
+
+
+@inlined
+def fresh(s: f.State, row: int) -> None:
+    """Let the ends of a pair be told of it in this moment."""
+    s.fresh[s.counters[f.FRESH]] = row
+    s.counters[f.FRESH] += 1
+
+
+@inlined
+def usable(s: f.State, row: int) -> None:
+    """A pair of a hop can be swapped from now on."""
+    if s.switches[f.ASAP]:
+        for side in range(2):
+            if 0 < s.pairs[row, f.END + side] < last_node(s):
+                wait(s, row, side, f.UNTOLD)
+    fresh(s, row)
 
 
 @inlined
@@ -150,14 +164,14 @@ def tell(s: f.State, row: int, side: int, time: int) -> None:
 @inlined
 def announce(s: f.State, row: int, time: int) -> None:
     """Tell both ends of a pair, now or when the news gets there; the ends of the chain take their time to measure."""
-    left, right, fresh = s.pairs[row, f.END], s.pairs[row, f.END + 1], s.pairs[row, f.LABEL]
+    left, right, label = s.pairs[row, f.END], s.pairs[row, f.END + 1], s.pairs[row, f.LABEL]
     whole = left == 0 and right == last_node(s)
     for side in range(2):
         at = s.pairs[row, f.TOLD + side]
         if whole:
             at += s.nodes[s.pairs[row, f.END + side], f.BUSY]
         if at > time:
-            add_event(s.events, s.counters, at, f.TELL + side, row, fresh)
+            add_event(s.events, s.counters, at, f.TELL + side, row, label)
         else:
             tell(s, row, side, time)
 
@@ -211,6 +225,7 @@ def _join(s: f.State, row: int, other: int, node: int, begin: int, end: int) -> 
     second = s.pairs[other, f.LABEL]
     give_row(s, other)
     introduce(s, row, s.pairs[row, f.LABEL], second, node, begin)
+    fresh(s, row)
 
 
 @inlined
@@ -237,6 +252,9 @@ def drop(s: f.State, row: int, reason: int) -> None:
     if s.switches[f.TIMED]:
         remove_due(s.pairs, s.dues, s.counters, row)
     s.counters[reason] += 1
+    for level in range(s.switches[f.ROUNDS]):
+        if s.waiting[s.pairs[row, f.END], level] == row:
+            s.waiting[s.pairs[row, f.END], level] = -1
     for side in range(2):
         leave(s, row, side)
         if not s.pairs[row, f.DONE] & (1 << side):
