@@ -20,6 +20,8 @@ def report(
 
     if not (directory / "manifest.json").exists():
         page = _of_study(directory)
+    elif read_manifest(directory).verb.startswith(("simulate-wide", "emulate-wide")):
+        page = _of_wide(directory)
     elif read_manifest(directory).verb in {"simulate-network", "emulate-network"}:
         page = _of_network(directory)
     else:
@@ -51,6 +53,23 @@ def _of_network(directory: Path) -> Path:
     found = made(run, summary)
     write_report(directory, found)
     return network_page.run_page(run, summary, found, directory)
+
+
+def _of_wide(directory: Path) -> Path:
+    """Put a wide-area run's table on a page, from its events."""
+    from bellweave.cli.reproduce import study_page
+    from bellweave.results.io import read_manifest, read_wide_events, write_report
+    from bellweave.scenario.load import load
+    from bellweave.scenario.wide import duration_s
+    from bellweave.sim.wide import WideRun
+    from bellweave.sim.wide.summary import summarise
+    from bellweave.studies.wide_table import report as made
+
+    manifest, scenario = read_manifest(directory), load(directory / "scenario.toml")
+    run = WideRun(manifest, scenario, read_wide_events(directory), duration_s(scenario))
+    found = made(run, summarise(run))
+    write_report(directory, found)
+    return study_page(found, scenario.name, directory)
 
 
 def _of_links(directory: Path) -> Path:
