@@ -31,7 +31,7 @@ def report(
         page = _of_emulation(directory, compare)
     elif read_manifest(directory).verb == "simulate-network":
         page = _of_network(directory)
-    elif read_manifest(directory).verb.startswith("simulate-wide"):
+    elif read_manifest(directory).verb.startswith(("simulate-wide", "emulate-wide")):
         page = _of_wide(directory)
     else:
         page = _of_links(directory)

@@ -5,11 +5,16 @@ are used here too; there, ``link`` is the name of a demand. Equal runs have byte
 """
 
 from bellweave.results.network_records import (
+    Alarmed,
+    BlockLost,
     Delivered,
     FaultChanged,
     Happening,
     LedgerClosed,
     LevelSampled,
+    Probed,
+    ProcessChanged,
+    Refreshed,
     SessionBegan,
     SessionEnded,
     Starved,
@@ -151,4 +156,9 @@ WideEvent = (
     | LevelSampled
     | FaultChanged
     | LedgerClosed
+    | ProcessChanged  # from here on only when emulated
+    | Refreshed
+    | Probed
+    | Alarmed
+    | BlockLost
 )

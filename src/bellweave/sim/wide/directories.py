@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from bellweave.blocks import Origin
 from bellweave.kms.params import Directory, Expansion, Pair
 from bellweave.network.wide.params import Demand
-from bellweave.scenario.directory import sae_names
+from bellweave.scenario.directory import hosts_of, sae_names
 from bellweave.scenario.schema import Scenario
 
 
 def directories(scenario: Scenario) -> Iterator[Directory]:
     """Yield a directory for every slave."""
     demands = list(scenario.demand.values())
-    home = {host: name for name, slave in scenario.slave.items() for host in slave.hosts}
+    home = hosts_of(scenario)
     pairs: dict[str, list[Pair]] = {name: [] for name in scenario.slave}
     for demand in demands:
         for pair in _host_pairs(scenario, demand):

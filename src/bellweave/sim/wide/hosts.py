@@ -72,7 +72,7 @@ class Hosts:
     ) -> None:
         self._env, self._demand, self._slaves = env, demand, slaves
         self._nodes, self._journal, self._left = nodes, journal, left_keys
-        self._pairs = _turns(*hosts)
+        self._pairs = turns(*hosts)
         self._hand_overs = tuple(each for each in hand_overs if each is not None)
         self._busy = False
 
@@ -138,7 +138,7 @@ class Hosts:
         return (yield from self._nodes.perform(node, etsi014.handle(request, host, kme, self._env.now)))
 
 
-def _turns(masters: tuple[str, ...], slaves: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def turns(masters: tuple[str, ...], slaves: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Yield pairs of hosts for ever, each of the longer list once a round; none if one slave has no host."""
     most = max(len(masters), len(slaves)) if masters and slaves else 0
     while most:
