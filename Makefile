@@ -21,7 +21,7 @@ setup: .venv/ready ## make .venv from requirements.lock (the other targets do th
 	@tools/setup.sh
 
 .PHONY: demo
-demo: .venv/ready ## both published links, a recorded experiment and a data-centre network; results in out/demo
+demo: .venv/ready ## both published links, a recorded experiment, a data centre simulated and run for real; results in out/demo
 	@.venv/bin/bellweave demo --out out/demo
 
 .PHONY: test

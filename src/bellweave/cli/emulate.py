@@ -87,6 +87,7 @@ def emulate(
         bool | None,
         typer.Option(help="Simulate the same network too and put it beside the run; default: up to 1500 slots."),
     ] = None,
+    figures: Annotated[bool, typer.Option(help="Draw the run's figures and write its page.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print events, one JSON object a line.")] = False,
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
@@ -147,7 +148,7 @@ def emulate(
     if prepare is not None:
         emulate_hosts.prepare(wanted, prepare, host or [], first_port, gateways, as_json=as_json)
         return
-    _emulate(wanted, out, channel, layout, gateways, compare=compare, as_json=as_json)
+    _emulate(wanted, out, channel, layout, gateways, compare=compare, figures=figures, as_json=as_json)
 
 
 def _emulate(
@@ -158,6 +159,7 @@ def _emulate(
     gateways: "Gateways | None",
     *,
     compare: bool | None,
+    figures: bool,
     as_json: bool,
 ) -> None:
     """Run a whole network on this machine."""
@@ -166,7 +168,7 @@ def _emulate(
 
     directory = out or Path("out") / "emulated" / scenario.name
     request = Request(scenario=scenario, out=directory, channel=channel, layout=layout, gateways=gateways)
-    conclude(_run(request, as_json=as_json), directory, compare=compare, as_json=as_json)
+    conclude(_run(request, as_json=as_json), directory, compare=compare, figures=figures, as_json=as_json)
 
 
 def _is_wide(name: str) -> bool:

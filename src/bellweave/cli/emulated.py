@@ -14,26 +14,38 @@ MOST_ROWS = 24
 """Links or tunnels that the terminal lists."""
 
 
-def conclude(run: "NetworkRun", out: Path, *, compare: bool | None = None, as_json: bool = False) -> None:
+def conclude(
+    run: "NetworkRun", out: Path, *, compare: bool | None = None, figures: bool = True, as_json: bool = False
+) -> None:
     """Write what an emulated run amounts to, report and page, and print it.
+
+    A run that was ended before its last slot is neither simulated nor drawn: who ends it wants it over.
 
     Args:
         run: The run.
         out: Its directory.
         compare: Whether it is simulated too, for comparison; None: unless that would take many minutes.
+        figures: Whether figures are drawn and the page is written.
         as_json: Print nothing.
     """
+    from bellweave.studies.emulated import as_run
+
     if not run.events:
         return
-    page, beside = written(run, out, compare=compare, quiet=as_json)
+    if as_run(run) is not run and compare is None:
+        compare = figures = False
+    page, beside = written(run, out, compare=compare, figures=figures, quiet=as_json)
     if as_json:
         return
     _show(run, beside)
     typer.echo(f"events: {out / 'events.jsonl'}; report: {out / 'report.json'}")
-    typer.echo(f"page: {page}; figures (.png and .svg) beside it")
+    found = f"{page}; figures (.png and .svg) beside it" if page else f"bellweave report {out} draws it"
+    typer.echo(f"page: {found}")
 
 
-def written(run: "NetworkRun", out: Path, *, compare: bool | None = None, quiet: bool = False) -> "tuple[Path, Beside]":
+def written(
+    run: "NetworkRun", out: Path, *, compare: bool | None = None, figures: bool = True, quiet: bool = False
+) -> "tuple[Path | None, Beside]":
     """Write a run's report, page and ``comparison.json``; return the page's path, and the comparison."""
     import msgspec
 
@@ -46,6 +58,8 @@ def written(run: "NetworkRun", out: Path, *, compare: bool | None = None, quiet:
     (out / "comparison.json").write_bytes(msgspec.json.format(msgspec.json.encode(beside), indent=2) + b"\n")
     report = emulated_table.report(run, beside)
     write_report(out, report)
+    if not figures:
+        return None, beside
     words = emulated_table.sentences(beside)
     return emulation_page.run_page(emulated.as_run(run), simulation, beside, words, report, out), beside
 

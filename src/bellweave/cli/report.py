@@ -25,6 +25,7 @@ def report(
     """
     from bellweave.results.io import read_manifest
 
+    page: Path | None
     if not (directory / "manifest.json").exists():
         page = _of_study(directory)
     elif read_manifest(directory).verb == "emulate-network":
@@ -74,7 +75,7 @@ def _of_network(directory: Path) -> Path:
     return network_page.run_page(run, summary, found, directory)
 
 
-def _of_emulation(directory: Path, compare: bool | None) -> Path:
+def _of_emulation(directory: Path, compare: bool | None) -> Path | None:
     """Make an emulated run's figures and page again, its simulation beside it."""
     from bellweave.cli.emulated import written
 

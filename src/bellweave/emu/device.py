@@ -21,9 +21,9 @@ from bellweave.edge.identity import Holder, holder_at
 from bellweave.edge.tls import client_context, server_context
 from bellweave.edge.tls_listener import TlsListener
 from bellweave.emu import quanta, warm_up
+from bellweave.emu.deployment import SOURCE
 from bellweave.emu.messages import Begun, Ended, Handed, Joined, Quantum, Stock, Taken
 from bellweave.emu.pair import Pair, Piece, Streams
-from bellweave.emu.source import NAME as SOURCE
 from bellweave.errors import BellweaveError, ProtocolError
 from bellweave.kms.config import Limits
 from bellweave.results.network_records import BlockDistilled, Event

@@ -74,7 +74,11 @@ class StartError(ScenarioError):
 
 
 class Run:
-    """One run, from the first process to the last."""
+    """One run, from the first process to the last.
+
+    Attributes:
+        lasted_s: From its beginning until the last slot, or until it was told to stop.
+    """
 
     def __init__(
         self, scenario: Scenario, request: Request, journal: Journal, say: Say, announce: Announce | None
@@ -86,6 +90,7 @@ class Run:
         self._network = Network()
         self._origin_s: float | None = None
         self._ending = False
+        self.lasted_s = 0.0
         self._faults = Faults(scenario, self._network, self._journal.note, self.now_s, self.restart)
         self._tasks: set[asyncio.Task[None]] = set()
         self._hosts: asyncio.Task[None] | None = None
@@ -186,9 +191,8 @@ class Run:
             await self._started(child)
         try:
             async with asyncio.timeout(START_S):
-                for child in self._network.nodes:
-                    await self._require(child, "in step")
-                await self._require(self._network.children[SOURCE], "begun")
+                wanted = [self._require(child, "in step") for child in self._network.nodes]
+                await _all([*wanted, self._require(self._network.children[SOURCE], "begun")])
         except TimeoutError:
             late = [child for child in self._network.nodes if not child.has_said("in step")]
             late = late or [self._network.children[SOURCE]]
@@ -289,6 +293,7 @@ class Run:
             self._hosts.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._hosts
+        self.lasted_s = self.now_s()
         await self._faults.close()
         if self._origin_s is None:
             return
@@ -320,6 +325,17 @@ class Run:
             if child.running and await child.end():
                 self._say(f"{child.name} had to be killed: {child.last_words()}")
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _all(works: list[Coroutine[Any, Any, None]]) -> None:
+    """Do several works at once, and give up the others when one fails."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _first(work: Coroutine[Any, Any, None], stopping: "asyncio.Task[bool]") -> bool:

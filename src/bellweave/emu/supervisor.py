@@ -60,8 +60,9 @@ async def emulate(
         raise ScenarioError("an emulated network needs a [schedule] table", path="schedule")
     slots = schedule.slots or scenario.run.blocks
     manifest = describe(scenario, Shard(blocks=slots), verb=VERB)
-    events = await _lived(scenario, request, manifest, (stop, watch, say, announce))
-    return NetworkRun(manifest, scenario, cast("tuple[Event, ...]", events), slots * schedule.slot_s / schedule.speed)
+    events, lasted_s = await _lived(scenario, request, manifest, (stop, watch, say, announce))
+    duration_s = min(slots * schedule.wall_slot_s, lasted_s)
+    return NetworkRun(manifest, scenario, cast("tuple[Event, ...]", events), duration_s)
 
 
 async def emulate_wide(
@@ -78,8 +79,8 @@ async def emulate_wide(
         raise ScenarioError("a wide-area run needs slaves", path="slave")
     whole_s = duration_s(scenario)
     manifest = describe(scenario, Shard(blocks=1), verb=f"{WIDE_VERB} {whole_s!r} s")
-    events = await _lived(scenario, request, manifest, (stop, watch, say, announce))
-    return WideRun(manifest, scenario, cast("tuple[WideEvent, ...]", events), whole_s)
+    events, lasted_s = await _lived(scenario, request, manifest, (stop, watch, say, announce))
+    return WideRun(manifest, scenario, cast("tuple[WideEvent, ...]", events), min(whole_s, lasted_s))
 
 
 async def _lived(
@@ -87,15 +88,15 @@ async def _lived(
     request: Request,
     manifest: Manifest,
     ears: tuple[asyncio.Event | None, Sink | None, Say | None, Announce | None],
-) -> tuple[Happened, ...]:
-    """Run it into its directory, and return what happened."""
+) -> tuple[tuple[Happened, ...], float]:
+    """Run it into its directory, and return what happened, and for how long it ran, seconds."""
     stop, watch, say, announce = ears
     new_folder(request.out)
     with _alone(request.out), NetworkWriter(request.out, manifest, to_toml(scenario)) as writer:
         journal = Journal(writer.append, *(() if watch is None else (watch,)), hold=request.hold)
         running = Run(scenario, request, journal, say or _quiet, announce)
         await running.live(stop or asyncio.Event())
-    return tuple(journal.events)
+    return tuple(journal.events), running.lasted_s
 
 
 @contextlib.contextmanager

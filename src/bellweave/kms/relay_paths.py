@@ -1,7 +1,5 @@
 """The paths of a relayed pool: as given, or found among the known links."""
 
-import networkx as nx
-
 from bellweave.errors import ScenarioError
 from bellweave.kms.params import Directory, Relay
 
@@ -31,6 +29,8 @@ def paths(directory: Directory, relay: Relay) -> tuple[Path, ...]:
 
 
 def _find(directory: Directory, first: str, last: str, count: int, where: str) -> tuple[Path, ...]:
+    import networkx as nx  # noqa: PLC0415  # slow to import, and most KMEs have no relayed pool
+
     names = sorted({first, last, *(name for link in directory.links for name in link)})
     number = {name: index for index, name in enumerate(names)}  # networkx walks sets: numbers have one order, names not
     graph: nx.Graph[int] = nx.Graph()

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import correlate
-from scipy.stats import poisson
 
 from bellweave.blocks import Ints
 from bellweave.errors import BellweaveError
@@ -60,6 +58,10 @@ def coarse_offset(alice_ps: Ints, bob_ps: Ints, search_ps: int) -> CoarsePeak:
     Raises:
         NoPeakError: If no peak is significant; says how high the highest was, and the limit.
     """
+    # a second or two of import, and 80 MB, which nobody pays whose clocks are known
+    from scipy.signal import correlate  # noqa: PLC0415
+    from scipy.stats import poisson  # noqa: PLC0415
+
     if bob_ps.size < 2 or alice_ps.size < 2:
         raise NoPeakError(
             f"no offset to be found from {alice_ps.size} clicks of Alice and {bob_ps.size} of Bob in a slice"
