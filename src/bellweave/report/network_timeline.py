@@ -1,7 +1,7 @@
 """What happened in a network run, over time: who was served, what was in stock, who got keys, what the tunnels used."""
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,14 +60,14 @@ def timeline(run: NetworkRun, title: str, out: Path) -> list[Path]:
             _states(axes[4], run, tunnels)
             _age_key(drawing)
         for ax in axes:
-            _mark_faults(ax, run)
+            mark_faults(ax, run.events, run.duration_s)
         axes[0].set_xlim(0.0, run.duration_s)
         axes[-1].set_xlabel("time (s)")
         left_out = len(run.scenario.link) - len(links)
         axes[0].set_title(title + (f" (the first {len(links)} of {len(run.scenario.link)} links)" if left_out else ""))
         handles = [
             axes[2].plot([], [], color=colour, ls=dash, lw=2.0)[0]
-            for colour, dash in (_look(at) for at in range(len(links)))
+            for colour, dash in (look(at) for at in range(len(links)))
         ]
         drawing.legend(handles, links, loc="outside upper right", ncols=min(6, len(links)), fontsize=8.5)
         drawing.align_ylabels(list(axes))
@@ -116,7 +116,8 @@ def sessions(run: NetworkRun) -> dict[str, list[Session]]:
     return found
 
 
-def _look(at: int) -> tuple[str, Any]:
+def look(at: int) -> tuple[str, Any]:
+    """Return the colour and the dashes of the so-manieth line."""
     return COLOURS[at % len(COLOURS)], DASHES[at // len(COLOURS) % len(DASHES)]
 
 
@@ -130,7 +131,7 @@ def _slots(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
                 if name in served:
                     served[name].append((event.at_s + event.lost_s, slot_s - event.lost_s))
     for row, name in enumerate(links):
-        ax.broken_barh(served[name], (row - 0.36, 0.72), color=_look(row)[0], lw=0.0)
+        ax.broken_barh(served[name], (row - 0.36, 0.72), color=look(row)[0], lw=0.0)
     _rows(ax, links, "slots")
 
 
@@ -144,8 +145,8 @@ def _error_rates(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
         kept = [(at_s, qber) for at_s, qber, rejection in blocks if rejection is None]
         lost = [(at_s, qber) for at_s, qber, rejection in blocks if rejection is not None]
         size = 4.0 if len(blocks) < 40 else 2.2
-        ax.plot(*_columns(kept), "o", ms=size, color=_look(at)[0], mew=0.0)
-        ax.plot(*_columns(lost), "x", ms=5.0, mew=1.4, color=_look(at)[0])
+        ax.plot(*_columns(kept), "o", ms=size, color=look(at)[0], mew=0.0)
+        ax.plot(*_columns(lost), "x", ms=5.0, mew=1.4, color=look(at)[0])
     limit = 100.0 * run.scenario.distill.qber_limit
     ax.axhline(limit, color="black", lw=1.0, ls="--")
     ax.text(1.003, limit, f"limit\n{limit:.3g} %", va="center", fontsize=8.5, transform=ax.get_yaxis_transform())
@@ -165,7 +166,7 @@ def _levels(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
     scale, unit = (1000.0, "kbit") if top >= 20_000.0 else (1.0, "bit")
     for at, name in enumerate(links):
         moments_s, bits = _columns([*samples[name], (run.duration_s, samples[name][-1][1])])
-        colour, dash = _look(at)
+        colour, dash = look(at)
         ax.step(moments_s, bits / scale, where="post", color=colour, ls=dash, lw=1.2)
     sizes = sorted({tunnel.key_bits for tunnel in run.scenario.tunnel.values()})
     for size in sizes[:2]:
@@ -236,16 +237,17 @@ def _age_key(drawing: Figure) -> None:
     )
 
 
-def _mark_faults(ax: Axes, run: NetworkRun) -> None:
+def mark_faults(ax: Axes, events: Iterable[object], until_s: float) -> None:
+    """Shade the times of faults."""
     began: dict[str, float] = {}
-    for event in run.events:
+    for event in events:
         if isinstance(event, FaultChanged):
             if event.active:
                 began[event.fault] = event.at_s
             elif event.fault in began:
                 ax.axvspan(began.pop(event.fault), event.at_s, color=VERMILION, alpha=0.10, lw=0.0, zorder=0)
     for at_s in began.values():
-        ax.axvspan(at_s, run.duration_s, color=VERMILION, alpha=0.10, lw=0.0, zorder=0)
+        ax.axvspan(at_s, until_s, color=VERMILION, alpha=0.10, lw=0.0, zorder=0)
 
 
 def _rows(ax: Axes, names: Sequence[str], label: str) -> None:
