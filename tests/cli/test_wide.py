@@ -41,7 +41,8 @@ def test_a_run_leaves_a_directory_that_reads_and_a_report(tmp_path: Path) -> Non
     assert read_wide_events(tmp_path / "run")
     rows = json.loads((tmp_path / "run" / "report.json").read_text())["rows"]
     found = {row["quantity"]: row for row in rows}
-    pairs = {name: found[f"pairs_{name}"]["mean"] for name in ("created", "swapped", "measured", "expired", "held")}
+    books = ("created", "swapped", "measured", "expired", "purified", "held")
+    pairs = {name: found[f"pairs_{name}"]["mean"] for name in books}
     assert pairs["created"] == sum(pairs.values()) - pairs["created"]
     row = found["demand.alice-bob.pairs_per_s"]
     assert 0 < row["mean"] < row["theory"]

@@ -144,3 +144,26 @@ def test_every_number_of_a_plan_can_be_written() -> None:
 
     assert b"NaN" not in text
     assert all(math.isfinite(each.rate_per_s) for each in plan_wide(load("mesh")).demands)
+
+
+def test_purification_costs_links_and_gives_the_closed_forms_state() -> None:
+    plain = changed(parse(CHAIN.format(q=0.9, mode="physical")), {"hop.*.fidelity": 0.9})
+    before = plan_wide(plain).demands[0]
+    purifying = changed(plain, {"backbone.purification": {"protocol": "dejmps", "rounds": 2}})
+    after = plan_wide(purifying).demands[0]
+    net = assembled(purifying)
+    weights, cost = np.ones(3), []
+    for name in ("a", "m-r", "r-n", "b"):
+        state, links = states.werner(net.topology.fidelity[net.edges[name]]), 1.0
+        for _ in range(2):
+            chance, state = states.purify("dejmps", state, state)
+            links *= 2.0 / float(chance)
+        weights *= states.correlations(state)
+        cost.append(links)
+
+    assert before.fidelity is not None
+    assert after.fidelity is not None
+    assert after.fidelity == pytest.approx(float(states.populations(weights)[0]))
+    assert after.fidelity > before.fidelity
+    assert after.chsh == pytest.approx(math.sqrt(2.0) * (weights[0] + weights[2]))
+    assert before.rate_per_s / max(cost) * 0.999 < after.rate_per_s < before.rate_per_s / min(cost) * 1.001

@@ -9,6 +9,7 @@ from bellweave.network.wide.flow.stage import Wanted
 from bellweave.network.wide.params import Router
 from bellweave.plan.wide_lanes import Shares, evenly, shared, without
 from bellweave.plan.wide_paths import paths_by
+from bellweave.scenario.changes import changed
 from bellweave.scenario.load import load
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import Map, assembled, backbone_of
@@ -113,3 +114,14 @@ def test_dividing_edges_evenly_is_feasible_and_no_better_than_the_optimum() -> N
 
     assert np.all(used <= net.topology.pairs_per_s * (1.0 + 1e-6))
     assert 0.0 < even.rates_per_s.min() <= min(shares.rates_per_s.values()) * (1.0 + 1e-6)
+
+
+@pytest.mark.parametrize("rounds", [1, 4, 5, 9])
+def test_a_lane_has_the_units_that_purification_takes(rounds: int) -> None:
+    purification = {"backbone.mode": "physical", "backbone.purification": {"rounds": rounds}, "hop.*.fidelity": 0.9}
+    scenario = changed(load("backbone"), purification)
+    found = shared(scenario, assembled(scenario), ("alice-bob", "anna-boris")).lanes
+
+    assert any(found.values())
+    for lanes in found.values():
+        assert all(units > rounds for lane in lanes for units in lane.units)

@@ -5,7 +5,8 @@ Rates between clusters are upper bounds: the program's pairs wait for each other
 * ``rate_per_s``: units attempt whenever they hold nothing, swaps take no time (Dai, Peng, Win 2020; Eq. 9);
 * ``timed_per_s``: a unit is also blocked while its pair is brought out and measured. Pairs still find partners at once.
 
-Fidelities are upper bounds too: pairs are stored for as long as it takes to measure them, and no longer.
+Fidelities are upper bounds too: pairs are stored for as long as it takes to measure them, and no longer. Where hops
+purify, rates are divided by the links that a purified pair takes on average, and its state is the closed form's.
 
 The trusted-relay path is the same path with a trusted node in the place of every repeater: hops make key of their own
 pairs, and the nodes pass on a key by one-time pads. Nothing waits and nothing is swapped, but every node on the way
@@ -13,6 +14,7 @@ knows the key.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
@@ -21,7 +23,8 @@ import numpy as np
 from bellweave.bell import Settings, ekert_settings
 from bellweave.distill import theory as distillation
 from bellweave.network.wide import states, theory
-from bellweave.network.wide.params import Demand
+from bellweave.network.wide.params import Demand, Purification
+from bellweave.network.wide.purification import after, rated
 from bellweave.network.wide.routing.routers import path_rate
 from bellweave.network.wide.topology import Topology
 from bellweave.plan.wide_lanes import Lane, Routes, shared
@@ -152,15 +155,22 @@ def without_swaps(topology: Topology) -> Topology:
     return replace(topology, swap_probability=np.where(topology.swap_probability > 0.0, 1.0, 0.0))
 
 
-def best_state(topology: Topology, lane: Lane) -> states.Reals:
+def hop_states(topology: Topology, edges: Sequence[int], purification: Purification | None) -> states.Reals:
+    """Return the populations of edges' pairs as they are swapped, shape (edges, 4)."""
+    fidelity = topology.fidelity[list(edges)]
+    return states.werner(fidelity) if purification is None else after(fidelity, purification)[1]
+
+
+def best_state(topology: Topology, lane: Lane, purification: Purification | None = None) -> states.Reals:
     """Return the populations of a lane's end-to-end pairs if they are stored only to be measured, shape (4,)."""
     busy_s = topology.retrieval_s + topology.measurement_s
     decay = np.exp(-busy_s / topology.coherence_s)
-    weight = float(np.prod(states.weight_of(topology.fidelity[list(lane.edges)])))
+    weight = 1.0
     for node, other in zip(lane.nodes, lane.nodes[1:], strict=False):
         weight *= float(decay[node] * decay[other])
     weight *= float(np.prod(states.weight_of(topology.swap_fidelity[list(lane.nodes[1:-1])])))
-    return states.werner(states.fidelity_of(weight))
+    links = states.correlations(hop_states(topology, lane.edges, purification))
+    return states.populations(weight * np.prod(links, axis=0))
 
 
 def settings_of(scenario: Scenario, slave: str) -> Settings:
@@ -169,10 +179,16 @@ def settings_of(scenario: Scenario, slave: str) -> Settings:
     return ekert_settings(own.settings, own.test_share)
 
 
+def chsh_of(state: states.Reals) -> float:
+    """Return the CHSH value at Ekert's settings, which lie in the plane of X and Z."""
+    x, _, z = states.correlations(state)
+    return float(states.chsh((x + z) / 2.0))
+
+
 def key_fraction(state: states.Reals, settings: Settings, efficiency: float = EFFICIENCY) -> float:
     """Return the key bits of one pair in this state by Ekert91, asymptotically; 0 where it proves no entanglement."""
     z, x = (float(rate) for rate in states.qber(state))
-    chsh = float(states.chsh(states.weight_of(state[0])))
+    chsh = chsh_of(state)
     if chsh <= 2.0:
         return 0.0
     if settings.unbiased:
@@ -185,14 +201,17 @@ def key_fraction(state: states.Reals, settings: Settings, efficiency: float = EF
 def _far(
     scenario: Scenario, net: Map, name: str, demand: Demand, lanes: tuple[Lane, ...], rates: tuple[float, float, float]
 ) -> DemandPlan:
-    topology, paper = net.topology, backbone_of(scenario).mode == "paper"
+    backbone = backbone_of(scenario)
+    paper, purification = backbone.mode == "paper", backbone.purification
+    topology = net.topology
+    bound = rated(topology, purification)
     settings = settings_of(scenario, demand.a)
     rate, timed, relayed = rates
-    state = best_state(topology, lanes[0]) if lanes else None
+    state = best_state(topology, lanes[0], purification) if lanes else None
     fraction, hop = (1.0, 1.0) if paper else (0.0, 0.0)
     if state is not None and not paper:
         fraction = key_fraction(state, settings)
-        hops = (states.werner(topology.fidelity[edge]) for lane in lanes for edge in lane.edges)
+        hops = hop_states(topology, [edge for lane in lanes for edge in lane.edges], purification)
         hop = min(key_fraction(each, settings) for each in hops)
     first = lanes[0] if lanes else None
     return DemandPlan(
@@ -203,13 +222,13 @@ def _far(
         paths=_names(net, lanes),
         units=tuple(lane.units for lane in lanes),
         length_km=float(topology.length_km[list(first.edges)].sum()) if first else None,
-        eq9_per_s=_eq9(topology, first) if first else None,
-        alone_per_s=path_rate(topology, first.nodes, first.edges) if first else None,
+        eq9_per_s=_eq9(bound, first) if first else None,
+        alone_per_s=path_rate(bound, first.nodes, first.edges) if first else None,
         rate_per_s=rate,
         timed_per_s=timed,
         fidelity=float(state[0]) if state is not None else None,
         qber=float(np.mean(states.qber(state))) if state is not None else None,
-        chsh=float(states.chsh(states.weight_of(state[0]))) if state is not None else None,
+        chsh=chsh_of(state) if state is not None else None,
         key_bits_per_s=timed * fraction,
         trusted_bits_per_s=relayed * hop,
         trusted_nodes=len(first.nodes) - 2 if first else 0,

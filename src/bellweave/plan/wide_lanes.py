@@ -3,8 +3,8 @@
 1. Demands within a cluster take an equal part of their slaves' units.
 2. The others get paths from the router: one each, or as many as the linear program uses (``multipath``).
 3. The linear program shares the edges' pairs out among these paths, by the scenario's fairness.
-4. An edge's units are divided as its pairs are, one for each path at least. What is left over helps everybody: where
-   the program leaves pairs of an edge unused, its units are given out all the same.
+4. An edge's units are divided as its pairs are, one for each path at least, or as many as purification takes. What is
+   left over helps everybody: where the program leaves pairs of an edge unused, its units are given out all the same.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +16,7 @@ from bellweave.network.wide.chains.orders import apportioned
 from bellweave.network.wide.flow.columns import Optimum, Plan, best_on_paths, best_rates
 from bellweave.network.wide.flow.stage import Wanted
 from bellweave.network.wide.params import Demand
+from bellweave.network.wide.purification import least_units, rated
 from bellweave.network.wide.topology import Topology
 from bellweave.plan.wide_paths import Path, paths_by
 from bellweave.scenario.schema import Scenario
@@ -88,10 +89,12 @@ def shared(
     for name in local:
         for lane in lanes[name]:
             taken[list(lane.edges)] += lane.units
-    rest = replace(topology, units=np.maximum(topology.units - taken, 0).astype(np.int32))
+    purification = backbone_of(scenario).purification
+    left = replace(topology, units=np.maximum(topology.units - taken, 0).astype(np.int32))
+    rest, least = rated(left, purification), least_units(purification)
     known = {} if routes is None else routes
     optimum, names = _optimum(scenario, net, rest, far, (failed, known)), list(far)
-    lanes |= _far_lanes(rest, optimum.plans, names)
+    lanes |= _far_lanes(rest, optimum.plans, names, least)
     rates = {name: float(rate) for name, rate in zip(names, optimum.rates_per_s, strict=True)}
     return Shares(lanes, rates)
 
@@ -140,7 +143,7 @@ def _optimum(
     ]
     if not wanted:
         return Optimum(np.zeros(0), (), 0.0, 0.0)
-    alive = _alive(topology)
+    alive = _alive(topology, least_units(backbone.purification))
     if backbone.router == "multipath":
         return best_rates(alive, wanted, backbone.fairness, tree_searches=TREE_SEARCHES)
     new = [name for name in far if (name, failed) not in routes or backbone.router == "online"]
@@ -177,28 +180,30 @@ def _most_per_s(scenario: Scenario, demand: Demand) -> float:
     return demand.bits_per_s
 
 
-def _alive(topology: Topology) -> Topology:
-    """Return a network in which an edge without units makes no pairs."""
+def _alive(topology: Topology, least: int) -> Topology:
+    """Return a network in which an edge with less than ``least`` units makes no pairs."""
     return replace(
         topology,
-        success=np.where(topology.units > 0, topology.success, 0.0),
+        success=np.where(topology.units >= least, topology.success, 0.0),
         units=np.maximum(topology.units, 1).astype(np.int32),
     )
 
 
-def _far_lanes(topology: Topology, plans: Sequence[Plan], names: Sequence[str]) -> dict[str, tuple[Lane, ...]]:
-    """Return lanes whose units divide every edge as the linear program divides its pairs."""
+def _far_lanes(
+    topology: Topology, plans: Sequence[Plan], names: Sequence[str], least: int
+) -> dict[str, tuple[Lane, ...]]:
+    """Return lanes whose units, ``least`` or more, divide every edge as the linear program divides its pairs."""
     joined = _joined(plans)
     whole = {number: sum(each.rate_per_s for each in joined if each.demand == number) for number in range(len(names))}
     used = [each for each in joined if each.rate_per_s > LEAST_SHARE * whole[each.demand]]
-    used = _within_units(topology, sorted(used, key=lambda each: -each.rate_per_s))
+    used = _within_units(topology, sorted(used, key=lambda each: -each.rate_per_s), least)
     on_edge: dict[int, list[tuple[int, float]]] = {}
     for number, plan in enumerate(used):
         for edge, takes in zip(plan.edges, plan.takes, strict=True):
             on_edge.setdefault(edge, []).append((number, takes * plan.rate_per_s))
     units: dict[tuple[int, int], int] = {}
     for edge, users in on_edge.items():
-        parts = apportioned(np.array([weight for _, weight in users]), int(topology.units[edge]))
+        parts = apportioned(np.array([weight for _, weight in users]), int(topology.units[edge]), least)
         units |= {(number, edge): int(part) for (number, _), part in zip(users, parts, strict=True)}
     lanes: dict[str, tuple[Lane, ...]] = dict.fromkeys(names, ())
     for number, plan in enumerate(used):
@@ -224,15 +229,15 @@ def _joined(plans: Iterable[Plan]) -> list[Plan]:
     return list(found.values())
 
 
-def _within_units(topology: Topology, plans: Iterable[Plan]) -> list[Plan]:
-    """Return those plans for which every edge has a unit, demands' largest first."""
+def _within_units(topology: Topology, plans: Iterable[Plan], least: int) -> list[Plan]:
+    """Return those plans for which every edge has ``least`` units, demands' largest first."""
     free = topology.units.astype(np.int64).copy()
     served: dict[int, int] = {}
     found = []
     for plan in sorted(plans, key=lambda each: served.get(each.demand, 0)):
         edges = list(plan.edges)
-        if np.all(free[edges] > 0):
-            free[edges] -= 1
+        if np.all(free[edges] >= least):
+            free[edges] -= least
             served[plan.demand] = served.get(plan.demand, 0) + 1
             found.append(plan)
     return found

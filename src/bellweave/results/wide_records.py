@@ -121,13 +121,16 @@ class Fetched(Happening, frozen=True):
 
 
 class PairsClosed(Happening, frozen=True):
-    """At the end of the run: every pair of a demand's lanes; created = swapped + measured + expired + held.
+    """At the end of the run: every pair of a demand's lanes.
+
+    created = swapped + measured + expired + purified + held.
 
     Attributes:
-        created: By attempts, and by swaps that succeeded: each of these makes a pair with a label of its own.
+        created: By attempts, and by swaps and purifications that succeeded: each makes a pair with a label of its own.
         swapped: Used up by swaps, two each.
         measured: End-to-end pairs that both slaves measured.
         expired: Dropped: too old, or their path was lost.
+        purified: Used up by purifications, two each.
         held: Still stored.
         attempts: That made them.
     """
@@ -137,6 +140,7 @@ class PairsClosed(Happening, frozen=True):
     swapped: int
     measured: int
     expired: int
+    purified: int
     held: int
     attempts: int
 

@@ -6,14 +6,14 @@ masters, which have the slaves' names; each in the order of the file.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from bellweave.errors import ScenarioError
-from bellweave.network.wide import states
 from bellweave.network.wide.params import Backbone, Hop, Memory, Purification, Repeater, Slave
+from bellweave.network.wide.purification import after, least_units
 from bellweave.network.wide.semi_quantum import latency_s
 from bellweave.network.wide.topology import Topology
 from bellweave.scenario.schema import Scenario
@@ -100,40 +100,8 @@ def assembled(scenario: Scenario) -> Map:
         units=np.array(units, np.int32),
         fidelity=np.array([1.0 if perfect else each.fidelity for each in hops.values()]),
     )
-    if backbone.purification is not None and not perfect:
-        topology = purified(topology, backbone.purification)
     masters = {name: each.master for name, each in scenario.slave.items()}
     return Map(topology, {name: place for place, name in enumerate(hops)}, masters)
-
-
-def purified(topology: Topology, how: Purification) -> Topology:
-    """Return a network whose edges purify before their pairs are used: fewer units, that succeed less, but better.
-
-    A round makes one unit of two: both make a pair, (3 - 2p)/(p(2 - p)) attempts on average until the slower one has,
-    and then the round succeeds or both begin anew. The unit's success is that of the mean time: means are exact for one
-    round, and times are spread as those of attempts; what the first pair loses while it waits is not counted.
-
-    Raises:
-        ScenarioError: An edge has too few units, or purification makes its pairs worse.
-    """
-    success, fidelity = topology.success.copy(), topology.fidelity
-    for _ in range(how.rounds):
-        chance, state = states.purify(how.protocol, states.werner(fidelity), states.werner(fidelity))
-        if np.any(state[..., 0] < fidelity - ROUNDING):
-            worst = float(fidelity[np.argmin(state[..., 0] - fidelity)])
-            raise ScenarioError(
-                f"{how.protocol} makes pairs of fidelity {worst:g} worse", path="backbone.purification.protocol"
-            )
-        fidelity = state[..., 0]
-        success = chance * success * (2.0 - success) / (3.0 - 2.0 * success)
-    units = topology.units // 2**how.rounds
-    if np.any(units < 1):
-        few = topology.names[int(topology.ends[np.argmin(units), 1])]
-        raise ScenarioError(
-            f"{how.rounds} rounds take {2**how.rounds} units on every edge; the one to {few} has fewer",
-            path="backbone.purification.rounds",
-        )
-    return replace(topology, success=success, fidelity=fidelity, units=units.astype(np.int32))
 
 
 def success(hop: Hop) -> float:
@@ -180,8 +148,8 @@ def check_wide(scenario: Scenario) -> None:
             raise ScenarioError(problem, path=f"demand.{name}.until_s")
     _check_demanded_once(scenario)
     _check_joined(scenario)
-    if backbone_of(scenario).purification is not None:
-        assembled(scenario)
+    if (purification := backbone_of(scenario).purification) is not None:
+        _check_purification(scenario, purification)
 
 
 def _check_names(scenario: Scenario) -> None:
@@ -206,6 +174,25 @@ def _check_names(scenario: Scenario) -> None:
             if host in hosts:
                 raise ScenarioError(f"{host!r} is a host of {hosts[host]} already", path=f"slave.{name}.hosts")
             hosts[host] = name
+
+
+def _check_purification(scenario: Scenario, how: Purification) -> None:
+    """Refuse purification of perfect pairs, on edges with too few units, and where it makes pairs worse."""
+    if backbone_of(scenario).mode == "paper":
+        problem = "pairs are perfect in paper mode: there is nothing to purify"
+        raise ScenarioError(problem, path="backbone.purification")
+    net = assembled(scenario)
+    far = [each for each in scenario.demand.values() if not net.same_cluster(each.a, each.b)]
+    used = [*scenario.hop, *dict.fromkeys(slave for each in far for slave in (each.a, each.b))]
+    least, edges = least_units(how), [net.edges[name] for name in used]
+    fresh = net.topology.fidelity[edges]
+    for name, edge, before, later in zip(used, edges, fresh, after(fresh, how)[1][:, 0], strict=True):
+        if net.topology.units[edge] < least:
+            problem = f"{how.rounds} rounds take {least} units, {name} has {net.topology.units[edge]}"
+            raise ScenarioError(problem, path="backbone.purification.rounds")
+        if later < before - ROUNDING:
+            problem = f"{how.protocol} makes pairs of fidelity {before:g} worse: {later:.4g} on {name}"
+            raise ScenarioError(problem, path="backbone.purification.protocol")
 
 
 def _check_demanded_once(scenario: Scenario) -> None:

@@ -64,10 +64,10 @@ def _demand(own: DemandSummary, plan: DemandPlan) -> list[Row]:
 
 
 def _whole(summary: WideSummary, plan: WidePlan) -> list[Row]:
-    counted = "created = swapped + measured + expired + held"
+    counted = "created = swapped + measured + expired + purified + held"
     rows = [
         Row(quantity=f"pairs_{what}", unit="", mean=float(summary.pairs[what]), n=1, note=counted)
-        for what in ("created", "swapped", "measured", "expired", "held")
+        for what in ("created", "swapped", "measured", "expired", "purified", "held")
     ]
     rows.append(Row(quantity="attempts", unit="", mean=float(summary.pairs["attempts"]), n=1))
     rows.append(

@@ -27,7 +27,8 @@ def made(hops: int, *, seed: int = 1, values: dict[str, Any] | None = None, **op
 
 
 def accounted(counts: Counts) -> bool:
-    return counts.created == counts.swapped + counts.measured + counts.expired + counts.held
+    gone = counts.swapped + counts.measured + counts.expired + counts.purified
+    return counts.created == gone + counts.held
 
 
 def delayed(hops: int, **values: Any) -> Topology:

@@ -12,7 +12,8 @@ from bellweave.network.wide.topology import chain
 
 
 def accounted(counts: Counts) -> bool:
-    return counts.created == counts.swapped + counts.measured + counts.expired + counts.held
+    gone = counts.swapped + counts.measured + counts.expired + counts.purified
+    return counts.created == gone + counts.held
 
 
 def test_demands_divide_the_units_of_the_edges_they_share_by_weight() -> None:

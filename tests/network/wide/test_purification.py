@@ -59,7 +59,7 @@ def test_sure_links_without_decay_give_the_closed_form(protocol: Any, rounds: in
     assert delivered.correlation == pytest.approx(np.tile(states.correlations(state), (len(delivered), 1)), abs=1e-12)
     if rounds == 1:
         assert counts.purifications == periods
-        assert close(counts.purified, sure, periods)
+        assert close(counts.improved, sure, periods)
         assert close(len(delivered), sure, periods)
     else:  # what waits is used with later pairs: more than if every period began anew
         assert len(delivered) > sure * periods
@@ -99,7 +99,7 @@ def test_what_waits_decays_before_it_is_purified(protocol: Any, success: float, 
     run = at_once(topology, how(protocol), skip=skip)
     delivered = run.advance(8000 * attempts * ATTEMPT_S)
     counts, exact = run.counts, float(weight.sum())
-    assert close(counts.purified, exact, counts.purifications)
+    assert close(counts.improved, exact, counts.purifications)
     gaps = np.diff(delivered.at_s, prepend=0.0) / ATTEMPT_S
     assert abs(gaps.mean() - attempts / exact) < SIGMAS * gaps.std() / math.sqrt(len(gaps))
     expected = (weight @ states.correlations(left)) / exact
@@ -191,7 +191,7 @@ def test_every_pair_is_accounted_for_and_nothing_stalls(
         counts = run.counts
         assert counts.balanced
         assert 0 <= counts.held <= units * hops
-        assert counts.purified <= counts.purifications
+        assert counts.improved <= counts.purifications
         assert counts.attempts > attempts  # all units full for 100 ms would be a dead-lock
         assert np.all(np.diff(delivered.at_s) >= 0.0)
         assert np.all(np.abs(delivered.correlation) <= 1.0 + 1e-9)

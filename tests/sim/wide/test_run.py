@@ -9,6 +9,7 @@ import pytest
 import simpy
 
 from bellweave.errors import ScenarioError
+from bellweave.network.wide.agreement.messages import Lane
 from bellweave.network.wide.params import SemiQuantum
 from bellweave.network.wide.semi_quantum import latency_s
 from bellweave.plan.wide import plan_wide
@@ -20,6 +21,7 @@ from bellweave.scenario.load import load, parse, preset_text
 from bellweave.scenario.schema import Scenario
 from bellweave.sim.network.journal import Journal
 from bellweave.sim.wide import WideRun, simulate_wide
+from bellweave.sim.wide.control import _lesser
 from bellweave.sim.wide.network import Network
 from bellweave.sim.wide.summary import WideSummary, summarise
 
@@ -63,6 +65,7 @@ def test_rates_stay_below_the_bound_and_every_pair_is_accounted_for() -> None:
     assert len(closed) == 3
     for books in closed:
         assert books.created == books.swapped + books.measured + books.expired + books.held
+        assert books.purified == 0
         assert books.measured > 0
     assert any(books.held for books in closed)
 
@@ -244,3 +247,26 @@ def test_every_router_runs_on_a_mesh(router: str) -> None:
 def test_a_scenario_without_clusters_is_refused() -> None:
     with pytest.raises(ScenarioError, match="a wide-area run needs slaves"):
         simulate_wide(load("datacenter"))
+
+
+@pytest.mark.parametrize("order", ["asap", "optimal"])
+def test_hops_purify_and_the_books_say_so(order: str) -> None:
+    values = {"backbone.mode": "physical", "backbone.swap_order": order, "hop.*.fidelity": 0.9, "slave.*.units": 20}
+    scenario = backbone(values={**values, "backbone.purification": {"protocol": "dejmps", "rounds": 2}})
+    run, summary = ran(scenario)
+    for plan in plan_wide(scenario).demands:
+        own = summary.demands[plan.demand]
+        assert own.books is not None
+        assert (own.books.purified > 0) == (plan.kind == "backbone")
+        if plan.kind == "backbone":
+            assert 0.0 < own.books.measured / 3.0 < plan.timed_per_s
+            assert own.books.purified > own.books.swapped
+    closed = [event for event in run.events if isinstance(event, PairsClosed)]
+    for books in closed:
+        assert books.created == books.swapped + books.measured + books.expired + books.purified + books.held
+
+
+def test_requests_content_with_less_still_can_purify() -> None:
+    lane = Lane(("a", "m"), ("a",), ("m",), (10,))
+
+    assert [each[0].units for each in _lesser((lane,), 3)] == [(5,), (3,), (3,), (3,)]

@@ -213,11 +213,12 @@ class Hop(Params, frozen=True, kw_only=True):
 
 
 class Purification(Params, frozen=True, kw_only=True):
-    """Two pairs of a hop become one better one.
+    """Two pairs of a hop become one better one, or none; both ends know a light trip later. In ``physical`` mode only.
 
     Attributes:
         protocol: ``bbpssw`` or ``dejmps``.
-        rounds: How often, on every hop, before it is used.
+        rounds: How often, on every hop of a path between clusters, before a pair is used: n rounds take 2^n links at
+            least, and n + 1 memory units of every hop.
     """
 
     protocol: Literal["bbpssw", "dejmps"] = "dejmps"

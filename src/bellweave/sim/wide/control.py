@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from bellweave.network.wide.agreement.asking import Bundle, Plan
 from bellweave.network.wide.agreement.messages import Lane
+from bellweave.network.wide.purification import least_units
 from bellweave.plan import wide_lanes
 from bellweave.plan.wide_lanes import Routes, Shares, shared
 from bellweave.scenario.schema import Scenario
-from bellweave.scenario.wide import Map
+from bellweave.scenario.wide import Map, backbone_of
 
 PATIENCE = 3
 """So often a request insists on its share before it takes less: others may still be giving theirs back."""
@@ -65,9 +66,14 @@ class Control:
             if not whole:
                 return []
             self._asked[demand] = self._asked.get(demand, 0) + 1
-            return [whole] if self._asked[demand] <= PATIENCE else [whole, *_lesser(whole)]
+            return [whole] if self._asked[demand] <= PATIENCE else [whole, *_lesser(whole, self._least(demand))]
 
         return found
+
+    def _least(self, demand: str) -> int:
+        """Return the units that a demand's lanes need on an edge; within a cluster nothing is purified."""
+        ends = self._scenario.demand[demand]
+        return 1 if self._net.same_cluster(ends.a, ends.b) else least_units(backbone_of(self._scenario).purification)
 
     def _lane(self, lane: wide_lanes.Lane) -> Lane:
         names, edges = self._net.topology.names, self._net.edge_names
@@ -83,14 +89,14 @@ def _units(lanes: tuple[wide_lanes.Lane, ...]) -> list[tuple[tuple[int, ...], tu
     return sorted((lane.edges, lane.units) for lane in lanes)
 
 
-def _lesser(whole: Bundle) -> list[Bundle]:
-    """Return bundles that are content with less: half the units, and half again, down to one on one lane."""
+def _lesser(whole: Bundle, least: int) -> list[Bundle]:
+    """Return bundles that are content with less: half the units, and half again, down to ``least`` on one lane."""
     found = []
     most = max(units for lane in whole for units in lane.units)
     divisor = 2
     while divisor <= most:
         lanes = tuple(
-            Lane(lane.nodes, lane.edges, lane.keepers, tuple(max(1, units // divisor) for units in lane.units))
+            Lane(lane.nodes, lane.edges, lane.keepers, tuple(max(least, units // divisor) for units in lane.units))
             for lane in whole
         )
         found.append(lanes)

@@ -16,6 +16,7 @@ from bellweave.network.wide.chains.orders import Shares
 from bellweave.network.wide.chains.run import Chain, Counts
 from bellweave.network.wide.flow.chain import optimal_shares
 from bellweave.network.wide.params import Backbone
+from bellweave.network.wide.purification import rated
 from bellweave.network.wide.topology import Topology
 from bellweave.scenario.wide import Map
 
@@ -35,12 +36,13 @@ class Pairs:
 
 @dataclass
 class PairBooks:
-    """What became of a demand's pairs; ``created == swapped + measured + expired + held`` always."""
+    """What became of a demand's pairs; ``created == swapped + measured + expired + purified + held`` always."""
 
     created: int = 0
     swapped: int = 0
     measured: int = 0
     expired: int = 0
+    purified: int = 0
     held: int = 0
     attempts: int = 0
 
@@ -51,7 +53,8 @@ class PairBooks:
     @property
     def balanced(self) -> bool:
         """Whether nothing is missing."""
-        return self.created == self.swapped + self.measured + self.expired + self.held
+        gone = self.swapped + self.measured + self.expired + self.purified
+        return self.created == gone + self.held
 
 
 class Paths:
@@ -89,6 +92,7 @@ class Paths:
 
 def _chain(net: Map, backbone: Backbone, lane: Lane, stream: np.random.Generator, now_s: float) -> Chain:
     path = [net.nodes[name] for name in lane.nodes]
+    bound = rated(net.topology, backbone.purification)
     return Chain(
         net.topology,
         path,
@@ -96,8 +100,9 @@ def _chain(net: Map, backbone: Backbone, lane: Lane, stream: np.random.Generator
         order=backbone.swap_order,
         mode=backbone.mode,
         units=lane.units,
-        shares=_shares(net.topology, path, lane.units) if backbone.swap_order == "optimal" else None,
+        shares=_shares(bound, path, lane.units) if backbone.swap_order == "optimal" else None,
         light_km_per_s=backbone.light_km_per_s,
+        purification=backbone.purification,
         start_s=now_s,
     )
 
@@ -139,6 +144,7 @@ def _books(counts: Counts) -> PairBooks:
         swapped=counts.swapped,
         measured=counts.measured,
         expired=counts.expired,
+        purified=counts.purified,
         held=counts.held,
         attempts=counts.attempts,
     )

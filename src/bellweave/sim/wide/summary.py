@@ -92,7 +92,7 @@ class WideSummary:
     Attributes:
         duration_s: Virtual time in which demands were served.
         demands, tunnels: By name, in the scenario's order.
-        pairs: Counts over all demands: created, swapped, measured, expired, held, attempts.
+        pairs: Counts over all demands: created, swapped, measured, expired, purified, held, attempts.
         fairness: Jain's index over the demands' key rates by weight, those between clusters.
     """
 
@@ -119,7 +119,7 @@ def summarise(run: WideRun) -> WideSummary:
     pairs: Counter[str] = Counter()
     for each in demands.values():
         if each.books is not None:
-            for what in ("created", "swapped", "measured", "expired", "held", "attempts"):
+            for what in ("created", "swapped", "measured", "expired", "purified", "held", "attempts"):
                 pairs[what] += getattr(each.books, what)
     far = [name for name, each in demands.items() if each.kind == "backbone"]
     return WideSummary(

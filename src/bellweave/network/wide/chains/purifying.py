@@ -82,7 +82,7 @@ def _purify(s: f.State, row: int, other: int, level: int, time: int) -> bool:
         _free(s, hop, 1, known, time)
         give_row(s, row)
         return False
-    s.counters[f.PURIFIED] += 1
+    s.counters[f.IMPROVED] += 1
     s.pairs[row, f.MADE] = max(left, right)
     s.pairs[row, f.TOLD] = s.pairs[row, f.TOLD + 1] = known
     introduce(s, row, first, second, -1 - hop, time)

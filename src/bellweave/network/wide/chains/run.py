@@ -50,7 +50,7 @@ class Delivered:
 class Counts:
     """What has become of a chain's pairs since its start.
 
-    ``created == swapped + measured + expired + purified_away + held`` always.
+    ``created == swapped + measured + expired + purified + held`` always.
 
     Attributes:
         links: Made by hops.
@@ -63,7 +63,7 @@ class Counts:
         held: Now in memories.
         attempts: Of all units, successful or not.
         purifications: Begun; each takes two pairs.
-        purified: Made by purifications that succeeded.
+        improved: Made by purifications that succeeded.
     """
 
     links: int
@@ -76,12 +76,12 @@ class Counts:
     held: int
     attempts: int
     purifications: int = 0
-    purified: int = 0
+    improved: int = 0
 
     @property
     def created(self) -> int:
         """All pairs that ever had a label."""
-        return self.links + self.joined + self.purified
+        return self.links + self.joined + self.improved
 
     @property
     def swapped(self) -> int:
@@ -89,14 +89,14 @@ class Counts:
         return 2 * self.swaps
 
     @property
-    def purified_away(self) -> int:
+    def purified(self) -> int:
         """Pairs that went into purifications."""
         return 2 * self.purifications
 
     @property
     def balanced(self) -> bool:
         """Whether nothing is missing."""
-        gone = self.swapped + self.measured + self.expired + self.purified_away
+        gone = self.swapped + self.measured + self.expired + self.purified
         return self.created == gone + self.held
 
     @property
@@ -236,7 +236,7 @@ class Chain:
         """What has become of all pairs so far."""
         sums = np.sum([state.counters for state in self._states], axis=0)
         fates = (f.LINKS, f.JOINED, f.SWAPS, f.MEASURED, f.EXPIRED, f.CUT, f.DROPPED, f.HELD)
-        return Counts(*(int(sums[field]) for field in (*fates, f.ATTEMPTS, f.PURIFICATIONS, f.PURIFIED)))
+        return Counts(*(int(sums[field]) for field in (*fates, f.ATTEMPTS, f.PURIFICATIONS, f.IMPROVED)))
 
     @property
     def trace(self) -> Ints:
