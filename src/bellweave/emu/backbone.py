@@ -6,7 +6,8 @@ Rules:
    is advanced every ``STEP_S``, in a thread. What nobody disturbs comes out as in a simulation of the same seed and
    length, bit for bit.
 2. A slave gets its own half of what its demands' pairs made, and nothing else. ``KeyMade`` is noted when both slaves'
-   KMEs have taken their halves, or one of them can't.
+   KMEs have taken their halves, or one of them can't. In ``physical`` mode, too, the halves are distilled here: both
+   ends' sessions of Ekert91 run in this process, as in the simulation, and not between the slaves.
 3. A slave without a line is down; its requests begin again when it has joined again. Faults on command come on top of
    the scenario's.
 4. Where the run is not to be known from its seed, the key's bits come from the operating system.
@@ -31,7 +32,7 @@ from bellweave.emu.messages import Begun, Ended, Fault, Handed, Joined, Stock, T
 from bellweave.errors import ProtocolError, ScenarioError
 from bellweave.results.wide_records import KeyMade, WideEvent
 from bellweave.scenario.schema import Scenario
-from bellweave.scenario.wide import backbone_of, duration_s
+from bellweave.scenario.wide import duration_s
 from bellweave.sim.network.nodes import Process
 from bellweave.sim.wide import simulate_wide
 from bellweave.sim.wide.keys import Made
@@ -73,16 +74,11 @@ class Backbone:
 
     Attributes:
         begun: Set when the run has begun.
-
-    Raises:
-        ScenarioError: It can't be emulated.
     """
 
     def __init__(
         self, scenario: Scenario, *, seeded: bool, note: Callable[[WideEvent], None], say: Callable[[str], None]
     ) -> None:
-        if backbone_of(scenario).mode != "paper":
-            raise ScenarioError("only `paper` is emulated; `physical` is simulated", path="backbone.mode")
         self._scenario, self._seeded, self._tell, self._say = scenario, seeded, note, say
         self._whole_s = duration_s(scenario)
         self._env = simpy.Environment(0.0)
