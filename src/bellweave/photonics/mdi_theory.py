@@ -10,7 +10,7 @@ V^2 being the visibility. The chance that no detector of a set S clicks, average
     coherent:       (1 - p_d)^|S| exp(-A x - B y) I0(k sqrt(A B))
     single photons: (1 - p_d)^|S| ((1 - x)(1 - y) + k^2 / 4)
 
-with x, y the shares of the light that S sees and k = V |sum over S of +- e_d u_s w_s|, transmittances included. The
+with x, y the shares of the light that S sees and ``k = V |sum over S of +- e_d u_s w_s|``, transmittances included. The
 second is the coefficient of A B in the first times e^(A + B): phase-randomised light is a mixture of photon numbers.
 
 psi-: H and V at different outputs. psi+: H and V at the same one. That is half of all Bell states: 1/2 is the most that
