@@ -23,7 +23,7 @@ import msgspec
 
 from bellweave.emu import agent_keys, child, children, running
 from bellweave.emu.supervisor import Request, emulate
-from bellweave.results.network_records import Event
+from bellweave.results.network_records import Happening
 from bellweave.scenario.load import load
 from bellweave.tunnel.rotation import KeyArrived
 
@@ -51,7 +51,7 @@ async def _run(request: Request) -> None:
     encode = msgspec.json.Encoder().encode
     output = sys.stdout.buffer
 
-    def watch(event: Event) -> None:
+    def watch(event: Happening) -> None:
         output.write(encode(event) + b"\n")
         output.flush()
 

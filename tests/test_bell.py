@@ -152,3 +152,39 @@ def test_what_is_no_density_matrix_is_refused_with_its_path(matrix: bell.Reals, 
         bell.density_matrix(matrix, path="source.x.density_matrix")
 
     assert caught.value.path == "source.x.density_matrix"
+
+
+@pytest.mark.parametrize("name", ["unbiased", "ekert"])
+def test_ekert_settings_reach_the_highest_chsh_value_and_agree_in_the_key_bases(name: bell.SettingsName) -> None:
+    settings = bell.ekert_settings(name)
+    for state in ("phi+", "phi-", "psi+", "psi-"):
+        table = bell.joint_table(
+            bell.bell_state(state),
+            bell.effects_at(settings.alice_rad),
+            bell.effects_at(bell.bob_angles(settings, state)),
+        )
+
+        correlation = bell.correlation(table)
+
+        assert bell.chsh_value(settings, correlation) == pytest.approx(2.0 * math.sqrt(2.0))
+        assert [correlation[pair] for pair in settings.key] == pytest.approx([1.0, 1.0])
+
+
+@pytest.mark.parametrize(("name", "overlap"), [("unbiased", 0.5), ("ekert", (2.0 + math.sqrt(2.0)) / 4.0)])
+def test_only_the_unbiased_settings_have_mutually_unbiased_key_bases(name: bell.SettingsName, overlap: float) -> None:
+    settings = bell.ekert_settings(name)
+    (first, _), (second, _) = settings.key
+
+    one, other = bell.effects_at((settings.alice_rad[first], settings.alice_rad[second]))
+
+    assert np.trace(one[0] @ other[0]).real == pytest.approx(overlap)
+    assert settings.unbiased == (overlap == 0.5)
+    assert sum(settings.alice_share) == pytest.approx(1.0)
+    assert sum(settings.bob_share) == pytest.approx(1.0)
+
+
+def test_more_rounds_can_test_and_fewer_make_key() -> None:
+    settings = bell.ekert_settings("unbiased", test_share=0.2)
+
+    assert settings.test_share == pytest.approx(0.2)
+    assert settings.key_share == pytest.approx(0.4)

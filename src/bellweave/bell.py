@@ -8,10 +8,12 @@ Rules of this file:
    density matrix holds everything that a measurement of one pair can show: averaging first is exact, and costs one draw
    a pair.
 3. A measurement is an array ``effect[basis, bit]`` of positive operators, shape (2, 2, 2, 2); a table is
-   ``P[basis_a, basis_b, bit_a, bit_b]``, shape (2, 2, 2, 2), the joint probability of the bits given the bases.
+   ``P[basis_a, basis_b, bit_a, bit_b]``, shape (2, 2, 2, 2), the joint probability of the bits given the bases. Ekert91
+   has more settings than two; there the leading axis counts settings.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -198,6 +200,104 @@ def chsh(rho: Complex) -> float:
     matrix = np.einsum("ijkl,xki,ylj->xy", rho.reshape(2, 2, 2, 2), paulis, paulis).real
     largest = np.linalg.eigvalsh(matrix.T @ matrix)[1:]
     return float(2.0 * math.sqrt(largest.sum()))
+
+
+SettingsName = Literal["unbiased", "ekert"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The analyser settings of Ekert91 and what each pair of them is for. Angles are on the Bloch sphere, from Z to X.
+
+    With the optimal CHSH settings, Alice's two are 90 degrees apart and Bob's lie half-way between them. Two mutually
+    unbiased key bases that both ends share are 90 degrees apart as well, so no setting of one end's test can be in the
+    key bases *and* one of the other's: one end needs four settings. Three a side reach S = 1 + sqrt 2, or bases that
+    are 45 degrees apart: Ekert's own.
+
+    Attributes:
+        name: ``unbiased`` or ``ekert``.
+        alice_rad, bob_rad: The angles; Bob's for ``phi+``, see :func:`bob_angles`.
+        alice_share, bob_share: How often each is chosen.
+        key: (Alice's, Bob's) setting whose outcomes are key bits, of basis 0 and of basis 1.
+        test: (Alice's, Bob's, sign) of the four correlations in S.
+        unbiased: Whether the two key bases are mutually unbiased.
+    """
+
+    name: SettingsName
+    alice_rad: tuple[float, ...]
+    bob_rad: tuple[float, ...]
+    alice_share: tuple[float, ...]
+    bob_share: tuple[float, ...]
+    key: tuple[tuple[int, int], tuple[int, int]]
+    test: tuple[tuple[int, int, int], ...]
+    unbiased: bool
+
+    @property
+    def key_share(self) -> float:
+        """Share of the rounds whose settings make key bits."""
+        return sum(self.alice_share[a] * self.bob_share[b] for a, b in self.key)
+
+    @property
+    def test_share(self) -> float:
+        """Share of the rounds that test the CHSH inequality."""
+        return sum(self.alice_share[a] * self.bob_share[b] for a, b, _ in self.test)
+
+
+def ekert_settings(name: SettingsName, test_share: float = 0.5) -> Settings:
+    """Return the settings of that name.
+
+    Args:
+        name: ``unbiased``: Alice Z and X, Bob Z, X and the two half-way. ``ekert``: three a side, 45 degrees apart,
+            each chosen with probability 1/3.
+        test_share: Share of the rounds that test the inequality with ``unbiased``, in (0, 1).
+
+    Source: Ekert, Phys. Rev. Lett. 67, 661 (1991); polariser angles are half of ours.
+
+    >>> round(ekert_settings("ekert").key_share, 4), ekert_settings("unbiased").key_share
+    (0.2222, 0.25)
+    """
+    eighth, quarter = math.pi / 4.0, math.pi / 2.0
+    if name == "ekert":
+        third = (1.0 / 3.0,) * 3
+        return Settings(
+            name,
+            (0.0, eighth, quarter),
+            (eighth, quarter, 3.0 * eighth),
+            third,
+            third,
+            ((1, 0), (2, 1)),
+            ((0, 0, 1), (0, 2, -1), (2, 0, 1), (2, 2, 1)),
+            unbiased=False,
+        )
+    key, test = (1.0 - test_share) / 2.0, test_share / 2.0
+    return Settings(
+        name,
+        (0.0, quarter),
+        (0.0, quarter, eighth, 3.0 * eighth),
+        (0.5, 0.5),
+        (key, key, test, test),
+        ((0, 0), (1, 1)),
+        ((0, 2, 1), (0, 3, -1), (1, 2, 1), (1, 3, 1)),
+        unbiased=True,
+    )
+
+
+def bob_angles(settings: Settings, state: BellName) -> tuple[float, ...]:
+    """Return how Bob turns his analyser so that a pair in this Bell state gives E(a, b) = cos(a - b)."""
+    turned = {"phi+": (1.0, 0.0), "phi-": (-1.0, 0.0), "psi-": (1.0, math.pi), "psi+": (-1.0, math.pi)}
+    sign, offset = turned[state]
+    return tuple(sign * angle + offset for angle in settings.bob_rad)
+
+
+def effects_at(angles_rad: tuple[float, ...]) -> Complex:
+    """Return the measurements at these angles from Z towards X, ``effect[setting, bit]``, shape (n, 2, 2, 2)."""
+    axes = [math.cos(angle) * PAULI_Z + math.sin(angle) * PAULI_X for angle in angles_rad]
+    return np.stack([np.stack([(IDENTITY + sign * axis) / 2.0 for sign in (1.0, -1.0)]) for axis in axes])
+
+
+def chsh_value(settings: Settings, correlations: Reals) -> float:
+    """Return S from the correlations E[a, b] of all pairs of settings."""
+    return float(sum(sign * correlations[a, b] for a, b, sign in settings.test))
 
 
 def _mixture(weights: tuple[float, ...], unitaries: tuple[Complex, ...]) -> Complex:

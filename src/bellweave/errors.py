@@ -26,7 +26,9 @@ Messages hold the file, the path, the value and the limit, never key bytes.
 
 from typing import Literal
 
-RejectionReason = Literal["qber above limit", "verification failed", "too short", "too few sifted bits"]
+RejectionReason = Literal[
+    "qber above limit", "verification failed", "too short", "too few sifted bits", "chsh not above 2"
+]
 
 
 class BellweaveError(Exception):

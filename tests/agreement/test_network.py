@@ -28,10 +28,10 @@ from bellweave.network.theory import (
 )
 from bellweave.plan import expected_block
 from bellweave.results.network_records import BlockDistilled, Delivered, SlotBegan
+from bellweave.roles.run import NetworkRun
 from bellweave.scenario.load import load
 from bellweave.scenario.schema import Scenario
 from bellweave.sim.network import simulate_network
-from bellweave.sim.network.run import NetworkRun
 from bellweave.sim.network.summary import summarise
 from bellweave.tunnel.theory import periods
 

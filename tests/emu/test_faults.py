@@ -21,8 +21,8 @@ from bellweave.results.network_records import (
     Alarmed,
     BlockDistilled,
     Delivered,
-    Event,
     FaultChanged,
+    Happening,
     LedgerClosed,
     ProcessChanged,
     SessionBegan,
@@ -52,7 +52,7 @@ class Live:
 
     def __init__(self, request: Request) -> None:
         self.out = request.out
-        self.events: list[Event] = []
+        self.events: list[Happening] = []
         self.said: list[str] = []
         self.stop = asyncio.Event()
         self._more = asyncio.Event()
@@ -60,7 +60,7 @@ class Live:
             emulate(request, stop=self.stop, watch=self._watch, say=self.said.append)
         )  # fmt: skip
 
-    def _watch(self, event: Event) -> None:
+    def _watch(self, event: Happening) -> None:
         self.events.append(event)
         self._more.set()
 

@@ -12,7 +12,7 @@ from bellweave.emu.control import Wanted, ask
 from bellweave.emu.messages import Fault
 from bellweave.emu.supervisor import Request, emulate
 from bellweave.results.network_records import (
-    Event,
+    Happening,
     LedgerClosed,
     Probed,
     ProcessChanged,
@@ -71,7 +71,7 @@ async def test_twelve_tunnels_between_24_hosts_come_up_and_refresh_from_distille
 async def test_a_daemon_that_is_killed_comes_back_and_so_does_its_tunnel(tmp_path: Path) -> None:
     every_tunnel = {"period_s": 1.0, "start_s": 1.0, "retry_s": 0.5, "mode": "ppk"}
     scenario = small(2, 400, every_tunnel=every_tunnel, schedule={"speed": 21.0})
-    events: list[Event] = []
+    events: list[Happening] = []
     stop = asyncio.Event()
     request = Request(scenario=scenario, out=tmp_path / "run", channel="ipsec", layout="rack")
     run = asyncio.create_task(emulate(request, stop=stop, watch=events.append))
@@ -98,11 +98,11 @@ async def test_a_daemon_that_is_killed_comes_back_and_so_does_its_tunnel(tmp_pat
     assert max(used.values()) == 1
 
 
-def is_now(event: Event, state: str) -> bool:
+def is_now(event: Happening, state: str) -> bool:
     return isinstance(event, ProcessChanged) and event.process.startswith("charon") and event.state == state
 
 
-async def ready_after(events: list[Event], place: int) -> int:
+async def ready_after(events: list[Happening], place: int) -> int:
     """Wait until a daemon is ready after so many events, and return how many there were."""
     async with asyncio.timeout(30.0):
         while True:

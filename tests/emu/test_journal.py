@@ -1,6 +1,6 @@
 from bellweave.emu.deployment import Stocked
 from bellweave.emu.journal import Journal, Stocks
-from bellweave.results.network_records import Event, FaultChanged
+from bellweave.results.network_records import FaultChanged, Happening
 from bellweave.testing.data_centres import small
 
 
@@ -9,7 +9,7 @@ def at(second: float) -> FaultChanged:
 
 
 def test_events_are_handed_on_in_order_of_time_once_they_have_waited() -> None:
-    seen: list[Event] = []
+    seen: list[Happening] = []
     journal = Journal(seen.append, wait_s=0.5)
     for second in (1.2, 1.0, 1.4):
         journal.note(at(second))

@@ -13,7 +13,7 @@ from bellweave.results.io import read_events, read_manifest
 from bellweave.results.network_records import (
     BlockDistilled,
     Delivered,
-    Event,
+    Happening,
     LedgerClosed,
     ProcessChanged,
     Refreshed,
@@ -41,11 +41,11 @@ def quick(users: int = 2, slots: int = 12, **tables: object) -> Scenario:
     return small(users, slots, every_tunnel=every_tunnel, schedule=schedule, **tables)  # type: ignore[arg-type]
 
 
-def of(events: Sequence[Event], kind: type[E]) -> list[E]:
+def of(events: Sequence[Happening], kind: type[E]) -> list[E]:
     return [event for event in events if isinstance(event, kind)]
 
 
-def require_no_key_twice(events: Sequence[Event]) -> None:
+def require_no_key_twice(events: Sequence[Happening]) -> None:
     """Check that no key was handed out, or taken into use, more than once."""
     for side in ("client", "server"):
         drawn = Counter(event.key_id for event in of(events, Delivered) if event.side == side and event.key_id)
@@ -57,7 +57,7 @@ def require_no_key_twice(events: Sequence[Event]) -> None:
 async def test_a_network_of_two_refreshes_its_tunnel_from_distilled_keys(tmp_path: Path) -> None:
     scenario = quick(2, 12)
     said: list[str] = []
-    seen: list[Event] = []
+    seen: list[Happening] = []
     run = await emulate(
         Request(scenario=scenario, out=tmp_path / "run", channel="aead"), say=said.append, watch=seen.append
     )
@@ -84,13 +84,13 @@ async def test_the_same_seed_gives_the_blocks_of_the_simulation_bit_for_bit(tmp_
     run = await emulate(Request(scenario=scenario, out=tmp_path / "run", channel="aead"))
     simulated = simulate_network(scenario)
 
-    def blocks(events: Sequence[Event]) -> dict[tuple[str, int], tuple[bytes, int]]:
+    def blocks(events: Sequence[Happening]) -> dict[tuple[str, int], tuple[bytes, int]]:
         found = {}
         for event in of(events, BlockDistilled):
             found[event.block.link, event.block.block] = msgspec.json.encode(event.block), event.ingested_bits
         return found
 
-    def books(events: Sequence[Event]) -> dict[tuple[str, str], int]:
+    def books(events: Sequence[Happening]) -> dict[tuple[str, str], int]:
         return {(event.link, event.kme): event.accounts.get("ingested", 0) for event in of(events, LedgerClosed)}
 
     assert blocks(run.events) == blocks(simulated.events)

@@ -38,6 +38,13 @@ def design(
         list[str] | None,
         typer.Option(metavar="PATH=VALUE", help="Change the scenario first, such as kms.mint=provable; any number."),
     ] = None,
+    distance_km: Annotated[
+        float | None, typer.Option(min=0.1, help="Of a backbone: from end to end; with --bits-per-s.")
+    ] = None,
+    bits_per_s: Annotated[float | None, typer.Option(min=0.001, help="Of a backbone: key from end to end.")] = None,
+    repeaters: Annotated[
+        str | None, typer.Option(metavar="N,N,...", help="Numbers of repeaters to look at; default: a dozen.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Scenario file to write with the solution; must not exist.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -48,9 +55,14 @@ def design(
     that nothing is, with the best there is and why. Closed forms; `simulate` the file that `--out` writes to see
     photons confirm it. Exit code 4 if nothing can.
 
+    Of a wide-area network: how many repeaters, with how many memories of which lifetime, for so much key over such a
+    distance; repeaters, hops and mode are like the scenario's first ones. Candidates are run by the kernel.
+
         bellweave design datacenter --tunnels 12 --key-bits 256 --period-s 60 --headroom 0.2
 
         bellweave design datacenter-modern --key-bits 256 --solve brightness --out modest.toml
+
+        bellweave design backbone --distance-km 500 --bits-per-s 1000
     """
     from bellweave.plan.design import met
     from bellweave.plan.wish import wished
@@ -58,6 +70,12 @@ def design(
     from bellweave.scenario.load import load
 
     asked = changed(load(scenario), parsed(scenario_changes or ()))
+    if asked.slave:
+        from bellweave.cli import wide_design
+
+        wide_design.refuse(tunnels=tunnels, key_bits=key_bits, period_s=period_s, solve=solve)
+        wide_design.design(asked, distance_km, bits_per_s, headroom, repeaters, out, as_json=as_json)
+        return
     asked = wished(asked, tunnels=tunnels, key_bits=key_bits, period_s=period_s)
     solutions = _solutions(asked, solve, headroom)
     before = met(asked)
@@ -74,7 +92,7 @@ def design(
         elif taken is None:
             typer.echo("nothing can alone: see why above")
     if out is not None and (taken is not None or enough):
-        _write(out, asked if enough and not solve else _made(taken), quiet=as_json)
+        write(out, asked if enough and not solve else _made(taken), quiet=as_json)
     if taken is None and not enough:
         from bellweave.cli import EXIT_NO_KEY
 
@@ -134,7 +152,8 @@ def _print_json(
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
-def _write(file: Path, made: "Scenario", *, quiet: bool) -> None:
+def write(file: Path, made: "Scenario", *, quiet: bool) -> None:
+    """Write a scenario to a file that is not there yet."""
     from bellweave.errors import ScenarioError
     from bellweave.scenario.load import checked_scenario, to_toml
 

@@ -28,7 +28,8 @@ ENDLESS = 100_000_000
 
 def emulate(
     scenario: Annotated[
-        str | None, typer.Argument(metavar="SCENARIO", help="A scenario with a [schedule], or the name of a preset.")
+        str | None,
+        typer.Argument(metavar="SCENARIO", help="A scenario with a [schedule] or clusters, or the name of a preset."),
     ] = None,
     *,
     out: Annotated[Path | None, typer.Option(help="Run directory; default: out/emulated/NAME.")] = None,
@@ -105,7 +106,12 @@ def emulate(
     For your own applications: `--serve-only` runs the network and its key servers, writes certificates, and prints
     URLs and curl commands. Without `--seed` all randomness is the operating system's then.
 
+    A wide-area network runs by the clock: masters, repeaters and the control of their paths are simulated, slaves' key
+    servers, hosts and tunnels are real. Kill a repeater with `bellweave fault RUN_DIR down n2`, and paths go round it.
+
     Example: bellweave emulate datacenter-modern --slots 300 --period-s 5
+
+    Example: bellweave emulate backbone --duration-s 20
     """
     import sys
 
@@ -121,6 +127,14 @@ def emulate(
         return
     if scenario is None:
         raise ScenarioError("expected a scenario file or the name of a preset", path="SCENARIO")
+    if _is_wide(scenario):
+        from bellweave.cli.wide import refuse
+
+        refuse(speed=speed, slots=slots, attach=attach, sae=sae, prepare=prepare, host=host)
+        _emulate_wide(
+            scenario, out, seed, duration_s, period_s, channel, layout, listen if serve_only else None, as_json=as_json
+        )
+        return
     if serve_only:
         wanted = _wanted(scenario, speed, seed, slots, duration_s, default_speed=None)
         _serve(wanted, out, sae, listen, seeded=seed is not None, endless=slots is duration_s is None, as_json=as_json)
@@ -157,6 +171,56 @@ def _emulate(
     conclude(_run(request, as_json=as_json), directory, compare=compare, figures=figures, as_json=as_json)
 
 
+def _is_wide(name: str) -> bool:
+    from bellweave.scenario.load import load
+    from bellweave.scenario.wide import is_wide
+
+    return is_wide(load(name))
+
+
+def _emulate_wide(
+    name: str,
+    out: Path | None,
+    seed: int | None,
+    duration_s: float | None,
+    period_s: float | None,
+    channel: Channel,
+    layout: Layout,
+    listen: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Run a wide-area network on this machine; with ``listen``, without tunnels and hosts of its own, until Ctrl-C."""
+    from msgspec.structs import replace
+
+    from bellweave.cli import emulate_wide
+    from bellweave.emu.serve_only import Serving
+    from bellweave.emu.supervisor import Request
+    from bellweave.scenario.load import load
+
+    scenario = load(name)
+    lasts_s = duration_s or (scenario.run.duration_s if listen is None else float(ENDLESS))
+    given = {"duration_s": lasts_s} | ({} if seed is None else {"seed": seed})
+    scenario = replace(scenario, run=replace(scenario.run, **given))
+    if period_s is not None:
+        scenario = _refreshed(scenario, period_s)
+    serving = None
+    if listen is not None:
+        address, port = _address(listen)
+        serving = Serving(saes={}, host=address, port=port)
+    directory = out or Path("out") / ("emulated" if listen is None else "served") / scenario.name
+    request = Request(
+        scenario=scenario,
+        out=directory,
+        channel=channel,
+        layout=layout,
+        serving=serving,
+        seeded=serving is None or seed is not None,
+        hold=serving is None,
+    )
+    emulate_wide.emulate(request, directory, as_json=as_json)
+
+
 def _serve(
     scenario: "Scenario",
     out: Path | None,
@@ -171,19 +235,13 @@ def _serve(
     from msgspec.structs import replace
 
     from bellweave.cli.kms import placed
-    from bellweave.emu.serve_only import PORT, Serving, hints
+    from bellweave.emu.serve_only import Serving, hints
     from bellweave.emu.supervisor import Request
 
     if endless and scenario.schedule is not None:
         scenario = replace(scenario, schedule=replace(scenario.schedule, slots=ENDLESS))
-    name, _, port = listen.rpartition(":") if listen.count(":") == 1 or "]:" in listen else (listen, "", "")
-    try:
-        number = int(port or PORT)
-    except ValueError:
-        from bellweave.errors import ScenarioError
-
-        raise ScenarioError(f"expected HOST:PORT, got {listen!r}", path="--listen") from None
-    serving = Serving(saes=placed(saes), host=name.strip("[]"), port=number)
+    address, port = _address(listen)
+    serving = Serving(saes=placed(saes), host=address, port=port)
     directory = out or Path("out") / "served" / scenario.name
     request = Request(scenario=scenario, out=directory, serving=serving, seeded=seeded, hold=False)
 
@@ -195,6 +253,18 @@ def _serve(
                 print(text, flush=True)
 
     _run(request, as_json=as_json, quiet=True, announce=announce)
+
+
+def _address(listen: str) -> tuple[str, int]:
+    """Return the host and the port of HOST[:PORT]."""
+    from bellweave.emu.serve_only import PORT
+    from bellweave.errors import ScenarioError
+
+    name, _, port = listen.rpartition(":") if listen.count(":") == 1 or "]:" in listen else (listen, "", "")
+    try:
+        return name.strip("[]"), int(port or PORT)
+    except ValueError:
+        raise ScenarioError(f"expected HOST:PORT, got {listen!r}", path="--listen") from None
 
 
 def _wanted(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bellweave.report.live import Frame
-    from bellweave.results.network_records import Event
+    from bellweave.results.network_records import Happening
     from bellweave.scenario.schema import Scenario
 
 LEAST_S = 0.25
@@ -35,7 +35,7 @@ class View:
     def __init__(self, *, as_json: bool) -> None:
         self._json = as_json
 
-    def watch(self, event: "Event") -> None:
+    def watch(self, event: "Happening") -> None:
         """Show an event."""
         import msgspec
 
@@ -75,7 +75,7 @@ class LivePicture(View):
         self._console = console
         self._live = Live(console=console, screen=True, auto_refresh=False)
 
-    def watch(self, event: "Event") -> None:
+    def watch(self, event: "Happening") -> None:
         """Take an event; it shows with the next picture."""
         self._state.take(event)
         begun_s = time.monotonic() - event.at_s

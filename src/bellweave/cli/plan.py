@@ -29,19 +29,37 @@ def plan(
     refresh rate that is sustained, when the first key comes and when nobody waits any more, how busy source and users
     are, and what is doubtful. Takes no time; `simulate` then shows whether photons agree.
 
+    Of a wide-area network (with clusters) it prints the key of every cluster (Eqs. 5 and 6 of the cluster paper), and
+    of every demand between clusters its paths, the most pairs that the linear program allows, their fidelity, and what
+    trusted relays on the same paths would give.
+
         bellweave plan datacenter
+
+        bellweave plan backbone
 
         bellweave plan datacenter-modern --users 4,8,16,32,64,128
     """
     from bellweave.scenario.load import load
 
     loaded = load(scenario)
-    if users is not None:
+    if loaded.slave:
+        _wide(loaded, link=link, users=users, as_json=as_json)
+    elif users is not None:
         _scale(loaded, users, as_json=as_json)
     elif loaded.schedule is not None and link is None:
         _network(loaded, as_json=as_json)
     else:
         _links(loaded, [link] if link else list(loaded.link), as_json=as_json)
+
+
+def _wide(loaded: "Scenario", *, link: str | None, users: str | None, as_json: bool) -> None:
+    from bellweave.cli import wide
+    from bellweave.errors import ScenarioError
+
+    for option, value in (("--link", link), ("--users", users)):
+        if value is not None:
+            raise ScenarioError("is not for wide-area networks", path=option)
+    wide.plan(loaded, as_json=as_json)
 
 
 def _links(loaded: "Scenario", names: list[str], *, as_json: bool) -> None:

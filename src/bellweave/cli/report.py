@@ -32,6 +32,8 @@ def report(
         page = _of_emulation(directory, compare)
     elif read_manifest(directory).verb == "simulate-network":
         page = _of_network(directory)
+    elif read_manifest(directory).verb.startswith(("simulate-wide", "emulate-wide")):
+        page = _of_wide(directory)
     else:
         page = _of_links(directory)
     typer.echo(f"page: {page}")
@@ -42,6 +44,20 @@ def _of_study(directory: Path) -> Path:
     from bellweave.cli.reproduce import study_page
 
     found = _read_report(directory)
+    return study_page(found, found.study, directory)
+
+
+def _of_wide(directory: Path) -> Path:
+    """Make a wide-area run's report again, from its events, and put it on a page."""
+    from bellweave.cli.reproduce import study_page
+    from bellweave.results.io import write_report
+    from bellweave.sim.wide.run import read_run
+    from bellweave.sim.wide.summary import summarise
+    from bellweave.studies.wide_table import report as made
+
+    run = read_run(directory)
+    found = made(run, summarise(run))
+    write_report(directory, found)
     return study_page(found, found.study, directory)
 
 

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 def reproduce(
     study: Annotated[
-        Literal["vienna2004", "datacenter-link", "datacenter"],
+        Literal["vienna2004", "datacenter-link", "datacenter", "cluster", "routing"],
         typer.Argument(
             help="vienna2004: point to point, 12.45 dB. datacenter-link: two arms of 7.83 dB and a switch. "
-            "datacenter: the whole network, four users and twelve tunnels, with several seeds; takes about a minute."
+            "datacenter: the whole network, four users and twelve tunnels, with several seeds; takes about a minute. "
+            "cluster: the six figures of the cluster paper, and what their captions claim. "
+            "routing: what that paper leaves open, every router against the optimum; takes minutes."
         ),
     ],
     *,
@@ -35,6 +37,16 @@ def reproduce(
         from bellweave.cli import datacenter
 
         datacenter.run_and_show(out or Path("out") / study, seed=seed, figures=figures, as_json=as_json)
+        return
+    if study == "cluster":
+        from bellweave.cli import cluster
+
+        cluster.run_and_show(out or Path("out") / study, seed=seed, figures=figures, as_json=as_json)
+        return
+    if study == "routing":
+        from bellweave.cli import routing
+
+        routing.run_and_show(out or Path("out") / study, seed=seed, figures=figures, as_json=as_json)
         return
     run_and_show(
         study, out or Path("out") / study, blocks=blocks, seed=seed, workers=workers, figures=figures, as_json=as_json

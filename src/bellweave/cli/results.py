@@ -22,11 +22,16 @@ def show(
     import msgspec
 
     from bellweave.cli.terminal import print_report
-    from bellweave.results.io import add, read_run
+    from bellweave.results.io import add, read_manifest, read_run
     from bellweave.results.records import Report
     from bellweave.scenario.load import load
     from bellweave.studies.table import rows
 
+    if read_manifest(directories[0]).verb.startswith("simulate-wide"):
+        from bellweave.cli import wide
+
+        wide.show(directories, as_json=as_json)
+        return
     runs = [read_run(directory) for directory in directories]
     records = add(runs)
     scenario = load(directories[0] / "scenario.toml")

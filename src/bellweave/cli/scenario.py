@@ -49,7 +49,8 @@ def check(
             bad = True
             typer.echo(f"bellweave: {error}", err=True)
         else:
-            typer.echo(f"{name}: ok ({len(loaded.node)} nodes, {len(loaded.link)} links)")
+            nodes = len(loaded.node) + len(loaded.master) + len(loaded.slave) + len(loaded.repeater)
+            typer.echo(f"{name}: ok ({nodes} nodes, {len(loaded.link) + len(loaded.hop) + len(loaded.slave)} links)")
     if bad:
         raise typer.Exit(2)
 

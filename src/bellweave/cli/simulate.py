@@ -37,13 +37,21 @@ def simulate(
     compare_schedulers: Annotated[
         bool, typer.Option("--compare-schedulers", help="Run a network under every scheduler, and compare them.")
     ] = False,
+    duration_s: Annotated[
+        float | None, typer.Option(min=0.001, help="Virtual time of a wide-area run, seconds; default: the scenario's.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Simulate every link of a scenario, photon pair by photon pair, and distil its keys at both ends.
 
-    A scenario with a `[schedule]` is a network: sources that take turns, key servers, tunnels that use keys. The same
-    scenario, seed and version give the same bytes. A killed run goes on when the command is given again; a network's
-    starts anew.
+    A scenario with a `[schedule]` is a network: sources that take turns, key servers, tunnels that use keys. One with
+    clusters is a wide-area network: agreements, repeaters that swap, key servers, hosts, and faults that re-route. The
+    same scenario, seed and version give the same bytes. A killed run goes on when the command is given again; a
+    network's starts anew.
+
+        bellweave simulate vienna2004 --blocks 20
+
+        bellweave simulate backbone --duration-s 20
     """
     import msgspec
 
@@ -57,6 +65,14 @@ def simulate(
     from bellweave.studies.table import rows
 
     loaded = load(scenario)
+    if loaded.slave:
+        from bellweave.cli import wide
+
+        wide.refuse(first_block=first_block, blocks=blocks, level=level, compare_schedulers=compare_schedulers)
+        wide.simulate(loaded, out, seed=seed, duration_s=duration_s, as_json=as_json)
+        return
+    if duration_s is not None:
+        raise ScenarioError("only a wide-area run has a duration; others have blocks or slots", path="--duration-s")
     given = {name: value for name, value in (("seed", seed), ("blocks", blocks), ("level", level)) if value is not None}
     loaded = msgspec.structs.replace(loaded, run=msgspec.structs.replace(loaded.run, **given))
     if speed is not None:

@@ -1,12 +1,14 @@
 """What goes into a distillation beside the rounds, and what comes out."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
 from bellweave.blocks import Bytes, Provenance, Role, SecretBlock, pack_bits
 from bellweave.distill import accounting
 from bellweave.distill.confirmation import Paid
+from bellweave.distill.evidence import Evidence
 from bellweave.distill.ledger import Book, Corrections, Estimate, Ledger
 from bellweave.distill.params import Distillation, Mint
 from bellweave.errors import RejectionReason
@@ -20,6 +22,10 @@ AUTHENTICATED = (
 
 PARTLY = "Proven is any choice of `provable_bits` of the key's bits as long as the others stay unused."
 """A hash that is longer than the proof allows holds, in any part of allowed length, a hash that the proof covers."""
+
+
+Minted = Mint | Literal["chsh"]
+"""What may fix a key's length; ``chsh`` where a CHSH test is the evidence."""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +45,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     start_s: float
     end_s: float
     provenance: Provenance
-    mint: Mint = "provable"
+    mint: Minted = "provable"
     assumptions: tuple[str, ...] = ()
 
 
@@ -65,7 +71,13 @@ class Outcome:
 
 
 def accepted(
-    key: Bytes, role: Role, params: Distillation, context: Context, book: Book, paid: Paid | None = None
+    key: Bytes,
+    role: Role,
+    params: Distillation,
+    context: Context,
+    book: Book,
+    paid: Paid | None = None,
+    evidence: Evidence | None = None,
 ) -> Outcome:
     """Return the outcome of a block that gave ``key``, shape (length,), length >= 1.
 
@@ -87,11 +99,11 @@ def accepted(
         minted_by=context.mint,
         provable_bits=provable,
         epsilon=min(1.0, params.epsilon + (paid.epsilon if paid else 0.0)) if provable else 1.0,
-        method=accounting.method(params) if provable else "none",
+        method=(accounting if evidence is None else evidence).method(params) if provable else "none",
         assumptions=(
             *context.assumptions,
             AUTHENTICATED if paid else UNAUTHENTICATED,
-            *_conditions(params, provable, key.size - taken),
+            *_conditions(params, provable, key.size - taken, evidence),
         ),
         authentication_bits=paid.spent_bits if paid else 0,
         start_s=context.start_s,
@@ -101,10 +113,11 @@ def accepted(
     return Outcome(book.ledger, book.estimate, book.corrections, accountings, block=block)
 
 
-def _conditions(params: Distillation, provable: int, minted: int) -> tuple[str, ...]:
+def _conditions(params: Distillation, provable: int, minted: int, evidence: Evidence | None) -> tuple[str, ...]:
     if not provable:
         return ()
-    return accounting.assumptions(params) if provable == minted else (*accounting.assumptions(params), PARTLY)
+    found = (accounting if evidence is None else evidence).assumptions(params)
+    return found if provable == minted else (*found, PARTLY)
 
 
 def rejected(reason: RejectionReason, book: Book) -> Outcome:

@@ -9,14 +9,17 @@ the block and never leaves them with different keys.
 Entropy: Alice draws every seed. Bob takes none, his argument keeps the two signatures alike.
 """
 
+import msgspec
+
 from bellweave.blocks import Bytes, Role, Rounds
 from bellweave.dialogue import Dialogue, Transcript, reject
 from bellweave.distill import accounting, amplification, authentication, confirmation, estimation, setup, sifting
 from bellweave.distill.authentication_keys import AuthenticationKeys
 from bellweave.distill.confirmation import Paid
+from bellweave.distill.evidence import Evidence
 from bellweave.distill.ledger import Book
-from bellweave.distill.outcome import Context, Outcome, accepted, rejected
-from bellweave.distill.params import Distillation, Mint
+from bellweave.distill.outcome import Context, Minted, Outcome, accepted, rejected
+from bellweave.distill.params import Distillation
 from bellweave.distill.reconciliation.interface import named
 from bellweave.errors import BlockRejected, PeerAborted
 from bellweave.rng import Entropy
@@ -32,6 +35,7 @@ def alice(
     *,
     keys: AuthenticationKeys | None = None,
     transcript: authentication.Transcript | None = None,
+    evidence: Evidence | None = None,
 ) -> Dialogue[Outcome]:
     """Distil as Alice, whose bits are the reference.
 
@@ -42,14 +46,15 @@ def alice(
         entropy: Source of the public seeds; each must be unpredictable until it is announced.
         keys: Authentication keys that have admitted this session; None: digests are compared, which proves nothing.
         transcript: What ``keys`` made, if something crossed before that the tags shall cover.
+        evidence: What a test of other rounds of the block showed; it then says how long the key is.
 
     Raises:
         ProtocolError: The peer or the line broke the protocol; the peer raises as well.
         KeysUnavailable: The keys did not admit a session.
     """
     book = Book()
-    key = _alice(rounds, params, context, entropy, book)
-    return (yield from _concluded("alice", key, params, context, book, keys, transcript))
+    key = _alice(rounds, params, context, entropy, book, evidence)
+    return (yield from _concluded("alice", key, params, context, book, keys, transcript, evidence))
 
 
 def bob(
@@ -60,34 +65,51 @@ def bob(
     *,
     keys: AuthenticationKeys | None = None,
     transcript: authentication.Transcript | None = None,
+    evidence: Evidence | None = None,
 ) -> Dialogue[Outcome]:
     """Distil as Bob, whose bits are corrected; otherwise as :func:`alice`."""
     book = Book()
-    key = _bob(rounds, params, context, book)
-    return (yield from _concluded("bob", key, params, context, book, keys, transcript))
+    key = _bob(rounds, params, context, book, evidence)
+    return (yield from _concluded("bob", key, params, context, book, keys, transcript, evidence))
 
 
-def _alice(rounds: Rounds, params: Distillation, context: Context, entropy: Entropy, book: Book) -> Dialogue[Bytes]:
-    yield from setup.alice(setup.digest(rounds, params, context))
+def _alice(
+    rounds: Rounds,
+    params: Distillation,
+    context: Context,
+    entropy: Entropy,
+    book: Book,
+    evidence: Evidence | None,
+) -> Dialogue[Bytes]:
+    yield from setup.alice(setup.digest(rounds, *_agreed(params, context, evidence)))
     sifted = yield from sifting.alice(rounds, params.minimum_sifted_bits, book)
     kept = yield from estimation.alice(sifted, params, entropy, book)
     corrected = yield from named(params.reconciliation).alice(kept, params.verification_bits, entropy, book)
-    length = yield from _key_length(params, context.mint, book)
+    length = yield from _key_length(params, context.mint, book, evidence)
     return (yield from amplification.alice(corrected, length, entropy))
 
 
-def _bob(rounds: Rounds, params: Distillation, context: Context, book: Book) -> Dialogue[Bytes]:
-    yield from setup.bob(setup.digest(rounds, params, context))
+def _bob(
+    rounds: Rounds, params: Distillation, context: Context, book: Book, evidence: Evidence | None
+) -> Dialogue[Bytes]:
+    yield from setup.bob(setup.digest(rounds, *_agreed(params, context, evidence)))
     sifted = yield from sifting.bob(rounds, params.minimum_sifted_bits, book)
     kept = yield from estimation.bob(sifted, params, book)
     corrected = yield from named(params.reconciliation).bob(kept, params.verification_bits, book)
-    length = yield from _key_length(params, context.mint, book)
+    length = yield from _key_length(params, context.mint, book, evidence)
     return (yield from amplification.bob(corrected, length))
 
 
-def _key_length(params: Distillation, mint: Mint, book: Book) -> Dialogue[int]:
+def _agreed(params: Distillation, context: Context, evidence: Evidence | None) -> list[msgspec.Struct]:
+    return [params, context] if evidence is None else [params, context, evidence]
+
+
+def _key_length(params: Distillation, mint: Minted, book: Book, evidence: Evidence | None) -> Dialogue[int]:
     """Return the length that the minting accounting gives, >= 1; both ends find it from public counts."""
-    book.accountings = accounting.lengths(book.ledger, book.estimate, params)
+    if evidence is None:
+        book.accountings = accounting.lengths(book.ledger, book.estimate, params)
+    else:
+        book.accountings = evidence.lengths(book.ledger, book.estimate, params)
     length = book.accountings[mint]
     if length < 1:
         yield from reject("too short", f"accounting {mint!r} leaves {length} bits")
@@ -102,6 +124,7 @@ def _concluded(
     book: Book,
     keys: AuthenticationKeys | None,
     transcript: authentication.Transcript | None,
+    evidence: Evidence | None,
 ) -> Dialogue[Outcome]:
     """Distil and confirm; a block that physics or chance denies a key becomes an outcome without one."""
     try:
@@ -115,7 +138,7 @@ def _concluded(
         if why.rejection is None:
             raise
         return rejected(why.rejection, book)
-    return accepted(key, role, params, context, book, paid)
+    return accepted(key, role, params, context, book, paid, evidence)
 
 
 def _compared(role: Role, distil: Dialogue[Bytes]) -> Dialogue[Bytes]:

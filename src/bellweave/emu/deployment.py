@@ -19,6 +19,7 @@ from bellweave.edge.gateway import Gateway
 from bellweave.emu.messages import Fault
 from bellweave.kms.config import KmeConfig
 from bellweave.results.network_records import Event
+from bellweave.results.wide_records import WideEvent
 
 Address = tuple[str, int]
 """Host and port."""
@@ -159,7 +160,7 @@ Deployment = SourceDeployment | NodeDeployment
 
 # -------------------------------------------------------------------------------------------------------- what is said
 class Drain(Line, frozen=True):
-    """To a node: agents ask for no more keys; end what is under way, and say ``drained``.
+    """To a node: agents ask for no more keys; end what is under way, and say ``drained``. To a backbone: end now.
 
     Attributes:
         early: Before the source's last slot.
@@ -210,7 +211,9 @@ class Stocked(Line, frozen=True):
     reserved_bits: int
 
 
-Report = Event | Said | Stocked
+Happened = Event | WideEvent
+
+Report = Happened | Said | Stocked
 
 DEPLOYMENT = msgspec.json.Decoder(Deployment)
 COMMAND = msgspec.json.Decoder(Command)

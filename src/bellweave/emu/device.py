@@ -7,8 +7,9 @@ block by block what it lacks (:mod:`bellweave.emu.pair`).
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -21,7 +22,7 @@ from bellweave.edge.tls import client_context, server_context
 from bellweave.edge.tls_listener import TlsListener
 from bellweave.emu import quanta, warm_up
 from bellweave.emu.deployment import SOURCE
-from bellweave.emu.messages import Begun, Ended, Joined, Quantum, Stock
+from bellweave.emu.messages import Begun, Ended, Handed, Joined, Quantum, Stock, Taken
 from bellweave.emu.pair import Pair, Piece, Streams
 from bellweave.errors import BellweaveError, ProtocolError
 from bellweave.kms.config import Limits
@@ -47,7 +48,8 @@ DRAIN_S = 15.0
 POLL_S = 0.02
 
 _LIMITS = Limits(connections=256, handshakes=8, handshake_s=DIAL_S)
-_FROM_SOURCE = Codec(Begun, Quantum, Ended)
+_FROM_SOURCE = Codec(Begun, Quantum, Handed, Ended)
+BYTE = 8
 
 _log = structlog.get_logger(__name__)
 
@@ -101,6 +103,12 @@ class Device:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lines: dict[str, asyncio.StreamWriter] = {}
         self._pair_of: dict[str, Pair] = {}
+        self._ingest = ingest
+        self._peer_of = {
+            demand: ends.b if name == ends.a else ends.a
+            for demand, ends in scenario.demand.items()
+            if name in {ends.a, ends.b}
+        }
         parties: dict[str, list[Party]] = {}
         for link, ends in scenario.link.items():
             if name in {ends.alice, ends.bob}:
@@ -198,13 +206,31 @@ class Device:
                     raise ProtocolError(f"the source sends of a link {message.link!r} that does not end here")
                 piece = Piece(message.slot, quanta.unpacked(message))
                 await self._pair_of[message.link].take(message.link, piece)
+            case Handed():
+                if message.demand not in self._peer_of:
+                    raise ProtocolError(f"the source sends of a demand {message.demand!r} that does not end here")
+                self._beside(self._take(message))
+
+    async def _take(self, handed: Handed) -> None:
+        """Give a block to the KME, and tell the source."""
+        block, bits = handed.block, 0
+        try:
+            await self._ingest(block, self._peer_of[handed.demand])
+            bits = block.bit_count // BYTE * BYTE
+        except BellweaveError as error:
+            _log.warning("the key server did not take a block", block=block.block_id, problem=str(error))
+        if self._to_source is not None and not self._to_source.is_closing():
+            self._say(self._to_source, Taken(block.block_id, bits))
 
     def _say(self, writer: asyncio.StreamWriter, message: Message) -> None:
         async def said() -> None:
             with contextlib.suppress(LineCut):
                 await frames.send(writer, message, SILENCE_S)
 
-        task = asyncio.create_task(said())
+        self._beside(said())
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -1,8 +1,9 @@
 """Faults of a running emulation: on command, and as the scenario's ``[fault]`` tables have them.
 
-Who carries a fault out: ``eavesdropper`` and ``cut`` the source; ``partition``, ``store`` and ``clock`` the nodes'
-own processes; ``down`` the supervisor, which kills the process and starts it again when the fault ends; ``charon`` the
-world. The source keeps the scenario's time, so it says when a fault of the scenario begins and ends.
+Who carries a fault out: ``eavesdropper`` and ``cut`` the source; ``partition``, ``store`` and ``clock`` the nodes' own
+processes; ``down`` the supervisor, which kills the process and starts it again when the fault ends, or, of a repeater
+or a master, the source; ``charon`` the world. The source keeps the scenario's time, so it says when a fault of the
+scenario begins and ends.
 """
 
 import asyncio
@@ -15,12 +16,14 @@ from bellweave.emu.messages import Fault
 from bellweave.errors import ScenarioError
 from bellweave.network.params import Fault as Scheduled
 from bellweave.results.network_records import Event, FaultChanged
+from bellweave.scenario.directory import ends_of, nodes_of
 from bellweave.scenario.schema import Scenario
+from bellweave.scenario.wide import is_wide
 
 KINDS = {
     "eavesdropper": "LINK; --value: the share of photons that she intercepts",
-    "cut": "LINK: its quantum channel is cut",
-    "down": "NODE: it is killed, and started again when the fault ends",
+    "cut": "LINK, HOP or SLAVE: its quantum channel is cut",
+    "down": "NODE: it is killed, and started again when the fault ends; REPEATER or MASTER: what it stores is lost",
     "partition": "LINK, or NODE,NODE: their key servers can't reach each other",
     "store": "NODE: its key store can't be written",
     "charon": "TUNNEL.client or TUNNEL.server: the IKE daemon of that gateway is killed",
@@ -89,6 +92,8 @@ class Faults:
         if table is None:
             return
         for fault in faults_of(table, on=change.active):
+            if fault.kind == "down" and fault.target not in self._network.children:
+                continue  # the source's own
             self._later(self._carry_out(fault))
 
     async def close(self) -> None:
@@ -103,6 +108,8 @@ class Faults:
         children = self._network.children
         match fault.kind:
             case "eavesdropper" | "cut":
+                children[SOURCE].tell(Order(fault=fault))
+            case "down" if fault.target not in children:
                 children[SOURCE].tell(Order(fault=fault))
             case "down":
                 await self._down(fault.target, on=fault.on)
@@ -139,11 +146,10 @@ class Faults:
         if fault.kind not in KINDS:
             raise ScenarioError(f"no such kind of fault: {fault.kind!r}; there are {', '.join(KINDS)}")
         scenario = self._scenario
+        known = _targets(scenario).get(fault.kind)
+        if known is not None:
+            _require(fault.target, known, "such target")
         match fault.kind:
-            case "eavesdropper" | "cut":
-                _require(fault.target, scenario.link, "link")
-            case "down" | "store" | "clock":
-                _require(fault.target, scenario.node, "node")
             case "partition":
                 self._pair(fault.target)
             case "charon":
@@ -182,14 +188,27 @@ def pair_of(scenario: Scenario, target: str) -> tuple[str, str]:
     Raises:
         ScenarioError: It is neither.
     """
-    if target in scenario.link:
-        return scenario.link[target].alice, scenario.link[target].bob
+    links = ends_of(scenario)
+    if target in links:
+        return links[target]
     one, comma, other = target.partition(",")
     if not comma or one == other:
-        raise ScenarioError(f"expected a link or NODE,NODE, got {target!r}; there are links {', '.join(scenario.link)}")
+        raise ScenarioError(f"expected a link or NODE,NODE, got {target!r}; there are {', '.join(links)}")
     for name in (one, other):
-        _require(name, scenario.node, "node")
+        _require(name, nodes_of(scenario), "node")
     return one, other
+
+
+def _targets(scenario: Scenario) -> dict[str, Collection[str]]:
+    """Return what there is for the kinds of faults that befall one thing."""
+    nodes = nodes_of(scenario)
+    return {
+        "eavesdropper": scenario.link,
+        "cut": (*scenario.hop, *scenario.slave) if is_wide(scenario) else scenario.link,
+        "down": (*nodes, *scenario.repeater, *scenario.master),
+        "store": nodes,
+        "clock": nodes,
+    }
 
 
 def _require(name: str, known: Collection[str], kind: str) -> None:

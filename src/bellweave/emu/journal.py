@@ -10,14 +10,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from bellweave.emu.deployment import Stocked
-from bellweave.results.network_records import Event, LevelSampled, SessionBegan, SessionEnded
+from bellweave.emu.deployment import Happened, Stocked
+from bellweave.results.network_records import LevelSampled, SessionBegan, SessionEnded
+from bellweave.scenario.directory import ends_of
 from bellweave.scenario.schema import Scenario
 
 WAIT_S = 0.5
 """How long an event waits for older ones."""
 
-Sink = Callable[[Event], None]
+Sink = Callable[[Happened], None]
 
 
 class Journal:
@@ -37,13 +38,13 @@ class Journal:
         self._sinks = sinks
         self._hold = hold
         self._wait_s = wait_s
-        self._waiting: list[tuple[float, int, Event]] = []
+        self._waiting: list[tuple[float, int, Happened]] = []
         self._numbers = itertools.count()
         self._last_s = 0.0
-        self.events: list[Event] = []
+        self.events: list[Happened] = []
         self.late = 0
 
-    def note(self, event: Event) -> None:
+    def note(self, event: Happened) -> None:
         """Take an event."""
         heapq.heappush(self._waiting, (event.at_s, next(self._numbers), event))
 
@@ -56,7 +57,7 @@ class Journal:
         """Hand on all that is left."""
         self.advance(float("inf"))
 
-    def _hand_on(self, event: Event) -> None:
+    def _hand_on(self, event: Happened) -> None:
         if event.at_s < self._last_s:
             self.late += 1
             event = msgspec.structs.replace(event, at_s=self._last_s)
@@ -75,7 +76,7 @@ class Stocks:
     """
 
     def __init__(self, scenario: Scenario) -> None:
-        self._ends = {name: (link.alice, link.bob) for name, link in scenario.link.items()}
+        self._ends = ends_of(scenario)
         self._known: dict[tuple[str, str], Stocked] = {}
 
     def sampled(self, stocked: Stocked) -> LevelSampled:
@@ -101,7 +102,7 @@ class Sessions:
         self._clients = {name: tunnel.client for name, tunnel in scenario.tunnel.items()}
         self._keys: dict[str, str] = {}
 
-    def note(self, event: Event) -> None:
+    def note(self, event: Happened) -> None:
         """Take note of what a client end says."""
         if isinstance(event, SessionBegan):
             self._keys[event.tunnel] = event.key_id

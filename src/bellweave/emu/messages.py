@@ -6,6 +6,7 @@ sends of a slot goes to the two nodes of each link that it serves, and to each o
 
 import msgspec
 
+from bellweave.blocks import SecretBlock
 from bellweave.dialogue import Message
 
 
@@ -61,6 +62,20 @@ class Quantum(Message, frozen=True):
 
     def __repr__(self) -> str:
         return f"<Quantum {self.link} {self.number}>"
+
+
+class Handed(Message, frozen=True):
+    """Source to node, in a wide-area network: this node's half of what came of a demand's pairs."""
+
+    demand: str
+    block: SecretBlock
+
+
+class Taken(Message, frozen=True):
+    """The answer: so many bits of the block are with the node's KME; 0: it did not take it."""
+
+    block_id: str
+    bits: int
 
 
 class Ended(Message, frozen=True):

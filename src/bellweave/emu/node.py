@@ -31,6 +31,7 @@ from bellweave.errors import DeliveryError, ScenarioError, StoreFailed
 from bellweave.kms.config import KmeConfig
 from bellweave.results.network_records import BlockDistilled, Delivered, Event
 from bellweave.roles.randomness import Randomness, Secret, Seeded
+from bellweave.scenario.directory import ends_of
 from bellweave.scenario.load import parse
 
 STEP_S = 20.0
@@ -93,12 +94,9 @@ class Node:
         self._files = MemoryFiles()
         self._ca = self._files.path("ca.crt", deployment.ca)
         self._kme = self._made_kme()
-        links = self._scenario.link.items()
         name = deployment.name
         self._peers = {
-            link: ends.bob if ends.alice == name else ends.alice
-            for link, ends in links
-            if name in {ends.alice, ends.bob}
+            link: b if a == name else a for link, (a, b) in ends_of(self._scenario).items() if name in {a, b}
         }
         cert, key = self._pair(deployment.device, "device")
         self._device = Device(

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+import msgspec
+
 from bellweave.edge.gateways_file import Gateways, with_mode
 from bellweave.edge.kme_network import directory
 from bellweave.edge.kme_references import check_references
@@ -27,9 +29,11 @@ from bellweave.emu.deployment import (
 from bellweave.errors import ScenarioError
 from bellweave.kms.config import Endpoint, KmeConfig, Peer, Tls
 from bellweave.kms.params import Directory
-from bellweave.scenario.directory import directories, sae_names
+from bellweave.scenario.directory import directories, ends_of, nodes_of, sae_names
 from bellweave.scenario.load import to_toml
 from bellweave.scenario.schema import Scenario
+from bellweave.scenario.wide import is_wide
+from bellweave.sim.wide.directories import directories as wide_directories
 
 SECRET_BYTES = 32
 MASTER_KEY_BYTES = 32
@@ -72,11 +76,13 @@ class Deployments:
 
     Attributes:
         source, nodes: Of the source, and of each node by name.
+        services: Where each node's KME listens for SAEs.
         authority: What their certificates were issued by: whoever holds it can issue more.
     """
 
     source: SourceDeployment
     nodes: Mapping[str, NodeDeployment]
+    services: Mapping[str, Address]
     authority: Authority = field(repr=False)
 
 
@@ -98,11 +104,11 @@ def deployments(plan: Plan) -> Deployments:
         ScenarioError: The scenario has no ``[schedule]``, or names that can't be names of KMEs; no port is free.
     """
     scenario = plan.scenario
-    if scenario.schedule is None:
+    if scenario.schedule is None and not is_wide(scenario):
         raise ScenarioError("an emulated network needs a [schedule] table", path="schedule")
     if scenario.recorded:
         raise ScenarioError("recorded detections are not emulated", path="recorded")
-    if SOURCE in scenario.node:
+    if SOURCE in nodes_of(scenario):
         raise ScenarioError(f"{SOURCE!r} is the name of the source's process", path=f"node.{SOURCE}")
     return _Deploying(plan).all()
 
@@ -114,14 +120,14 @@ class _Deploying:
         self._text = to_toml(plan.scenario)
         self._authority = Authority.created("Bellweave emulation")
         self._ca = self._authority.own().certificate
-        self._ends: dict[str, list[tuple[str, str]]] = {name: [] for name in self._scenario.node}
+        self._ends: dict[str, list[tuple[str, str]]] = {name: [] for name in nodes_of(self._scenario)}
         if plan.agents:
             for name, tunnel in self._scenario.tunnel.items():
                 self._ends[tunnel.client].append((name, "client"))
                 self._ends[tunnel.server].append((name, "server"))
         self._ports = self._choose_ports()
         self._run = secrets.token_hex(8)
-        self._shared = {link: secrets.token_bytes(SECRET_BYTES) for link in self._scenario.link}
+        self._shared = {link: secrets.token_bytes(SECRET_BYTES) for link in ends_of(self._scenario)}
 
     def all(self) -> Deployments:
         """Return everything."""
@@ -134,11 +140,14 @@ class _Deploying:
             device=_credentials(self._authority.issue("device", SOURCE, listens=True, days=DAYS)),
             listen=self._at(SOURCE, "device"),
         )
-        return Deployments(source, {name: self._node(name, known[name]) for name in known}, self._authority)
+        nodes = {name: self._node(name, known[name]) for name in known}
+        return Deployments(source, nodes, {name: self._service(name) for name in known}, self._authority)
 
     def _directories(self) -> Iterable[Directory]:
         """Return who is who, for each KME."""
         scenario, saes = self._scenario, dict(self._plan.saes)
+        if is_wide(scenario):
+            return [_near(known) for known in wide_directories(scenario)]
         if not saes:
             return directories(scenario)
         links = tuple(dict.fromkeys((link.alice, link.bob) for link in scenario.link.values()))
@@ -152,7 +161,7 @@ class _Deploying:
         hosts = [plan.hosts[name]]
         if name in plan.services:
             hosts.append(plan.services[name][0])
-        links = [link for link, ends in self._scenario.link.items() if name in {ends.alice, ends.bob}]
+        links = [link for link, ends in ends_of(self._scenario).items() if name in ends]
         return NodeDeployment(
             name=name,
             scenario=self._text,
@@ -171,12 +180,11 @@ class _Deploying:
 
     def _kme(self, name: str, known: Directory) -> KmeConfig:
         """Return the configuration of a node's KME."""
-        service = self._plan.services.get(name) or self._at(name, "etsi014")
         config = KmeConfig(
             directory=known,
             kms=self._scenario.kms,
             tls=Tls(ca="", cert="", key=""),
-            etsi014=Endpoint(listen=_text(service)),
+            etsi014=Endpoint(listen=_text(self._service(name))),
             link=Endpoint(listen=_text(self._at(name, "link"))) if known.peers else None,
             peers={peer: Peer(address=_text(self._at(peer, "link"))) for peer in known.peers},
         )
@@ -212,6 +220,9 @@ class _Deploying:
         )
 
     # ------------------------------------------------------------------------------------------------------- addresses
+
+    def _service(self, name: str) -> Address:
+        return self._plan.services.get(name) or self._at(name, "etsi014")
 
     def _at(self, name: str, what: str) -> Address:
         return self._plan.hosts[name], self._ports[name, what]
@@ -279,3 +290,9 @@ def _credentials(issued: Issued) -> Credentials:
 def _text(address: Address) -> str:
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _near(known: Directory) -> Directory:
+    """Return what concerns a KME: a slave knows the hosts of those with whom it shares key."""
+    near = {known.kme, *known.peers}
+    return msgspec.structs.replace(known, saes={sae: kme for sae, kme in known.saes.items() if kme in near})

@@ -24,13 +24,16 @@ from bellweave.emu.children import Child
 from bellweave.emu.data_network import DataNetwork
 from bellweave.emu.deployment import SOURCE, Command, Drain, Finish, Report, Said, Stocked
 from bellweave.emu.faults import Faults
+from bellweave.emu.hosts import fetch_all
 from bellweave.emu.journal import Journal, Sessions, Stocks
 from bellweave.emu.prepare import Channels, Deployments, Plan, attached, deployments, loopback
 from bellweave.emu.request import Announce, Request, Say
 from bellweave.emu.serve_only import export
 from bellweave.errors import ScenarioError
 from bellweave.results.network_records import FaultChanged, ProcessChanged
+from bellweave.scenario.directory import hosts_of, nodes_of
 from bellweave.scenario.schema import Scenario
+from bellweave.scenario.wide import is_wide
 
 START_S = 60.0
 """How long the processes may take until all are in step."""
@@ -90,6 +93,7 @@ class Run:
         self.lasted_s = 0.0
         self._faults = Faults(scenario, self._network, self._journal.note, self.now_s, self.restart)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._hosts: asyncio.Task[None] | None = None
 
     def now_s(self) -> float:
         """Return the seconds since the run began; 0 before it did."""
@@ -158,7 +162,7 @@ class Run:
         scenario, request = self._scenario, self._request
         host, serving = loopback(), request.serving
         folders = {}
-        for name in scenario.node:
+        for name in nodes_of(scenario):
             folder = request.out.absolute() / "nodes" / name
             new_folder(folder)
             for old in folder.glob("kme.db*"):  # nobody has its master key any more
@@ -166,7 +170,7 @@ class Run:
             folders[name] = str(folder)
         plan = Plan(
             scenario=scenario,
-            hosts=dict.fromkeys((SOURCE, *scenario.node), host),
+            hosts=dict.fromkeys((SOURCE, *nodes_of(scenario)), host),
             folders=folders,
             seeded=request.seeded,
             channels=channels,
@@ -194,10 +198,15 @@ class Run:
             late = late or [self._network.children[SOURCE]]
             words = "; ".join(f"{child.name}: {child.last_words()}" for child in late)
             raise StartError(f"not ready after {START_S:g} s: {words}") from None
-        serving = self._request.serving
-        if serving is not None and self._announce is not None:
-            users, services = serving.users(self._scenario), serving.services(self._scenario)
-            self._announce(export(self._request.out, made.authority, users, services))
+        serving, scenario = self._request.serving, self._scenario
+        users = hosts_of(scenario) if serving is None else serving.users(scenario)
+        if not users:
+            return
+        where = export(self._request.out, made.authority, users, made.services)
+        if self._announce is not None:
+            self._announce(where)
+        if serving is None:
+            self._hosts = asyncio.create_task(fetch_all(scenario, where, self._journal.note, self.now_s))
 
     async def _require(self, child: Child, what: str) -> None:
         await child.said(what)
@@ -280,11 +289,21 @@ class Run:
     async def _finish(self) -> None:
         """Let the nodes end what is under way and close their books."""
         self._ending = True
+        if self._hosts is not None:
+            self._hosts.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._hosts
         self.lasted_s = self.now_s()
         await self._faults.close()
         if self._origin_s is None:
             return
-        early = not self._network.children[SOURCE].has_said("over")
+        source = self._network.children[SOURCE]
+        early = not source.has_said("over")
+        if early and is_wide(self._scenario):  # its books of pairs come before the nodes' of key
+            source.tell(Drain(early=True))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_S):
+                    await source.said("over")
         await self._told(Drain(early=early), "drained")
         await self._told(Finish(), "finished")
 

@@ -16,7 +16,7 @@ from bellweave.edge.pki import Authority
 from bellweave.emu.deployment import Address
 from bellweave.emu.prepare import DAYS
 from bellweave.errors import ScenarioError
-from bellweave.scenario.directory import sae_names
+from bellweave.scenario.directory import hosts_of, nodes_of, sae_names
 from bellweave.scenario.schema import Scenario
 
 PORT = 8443
@@ -43,10 +43,11 @@ class Serving:
         Raises:
             ScenarioError: There are not so many ports.
         """
-        last = self.port + STEP * (len(scenario.node) - 1)
+        nodes = nodes_of(scenario)
+        last = self.port + STEP * (len(nodes) - 1)
         if last > 65535:
-            raise ScenarioError(f"the ports from {self.port} on are too few for {len(scenario.node)} key servers")
-        return {name: (self.host, self.port + STEP * place) for place, name in enumerate(scenario.node)}
+            raise ScenarioError(f"the ports from {self.port} on are too few for {len(nodes)} key servers")
+        return {name: (self.host, self.port + STEP * place) for place, name in enumerate(nodes)}
 
     def users(self, scenario: Scenario) -> dict[str, str]:
         """Return the SAEs, and their nodes.
@@ -54,13 +55,13 @@ class Serving:
         Raises:
             ScenarioError: A node is unknown, or there are fewer than two SAEs.
         """
-        users = dict(self.saes)
+        users = dict(self.saes) or hosts_of(scenario)
         if not users:
             for name, tunnel in scenario.tunnel.items():
                 users |= dict(zip(sae_names(name), (tunnel.client, tunnel.server), strict=True))
         for sae, node in users.items():
-            if node not in scenario.node:
-                raise ScenarioError(f"SAE {sae}: there is no node {node!r}; there are {', '.join(scenario.node)}")
+            if node not in nodes_of(scenario):
+                raise ScenarioError(f"SAE {sae}: there is no node {node!r}; there are {', '.join(nodes_of(scenario))}")
         if len(users) < 2:
             raise ScenarioError("key is for two: give at least two SAEs, --sae NAME@NODE each")
         return users

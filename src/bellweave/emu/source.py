@@ -20,14 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from bellweave.dialogue import Codec, Message
-from bellweave.edge import frames
-from bellweave.edge.frames import LineCut
-from bellweave.edge.identity import holder_at
-from bellweave.edge.tls_listener import TlsListener
 from bellweave.emu import quanta, warm_up
+from bellweave.emu.lines import Lines
 from bellweave.emu.messages import Begun, Ended, Fault, Joined, Stock
 from bellweave.errors import ProtocolError, ScenarioError
-from bellweave.kms.config import Limits
 from bellweave.network.schedulers import make_scheduler
 from bellweave.plan.slot_bits import SlotBits
 from bellweave.results.network_records import Event, FaultChanged, SlotBegan
@@ -42,12 +38,6 @@ NAME = "source"
 
 LATE_S = 0.5
 """Lateness of a slot that people should know of; they are told again whenever it has doubled."""
-
-SILENCE_S = 10.0
-"""How long a node that does not read, or does not say who it is, is waited for."""
-
-_LIMITS = Limits(connections=1024, handshakes=8, handshake_s=SILENCE_S)
-_FROM_NODES = Codec(Joined, Stock)
 
 _log = structlog.get_logger(__name__)
 
@@ -92,14 +82,18 @@ class Source:
         self._states = [state for state in timeline.states if state.at_s < until_s]
         self._active: tuple[str, ...] = ()
         self._down = timeline.at(0.0).down
-        self._lines: dict[str, _Line] = {}
-        self._starts = dict.fromkeys(scenario.node, 0)
-        self._changed = asyncio.Event()
+        self._lines = Lines(
+            scenario.node,
+            Codec(Joined, Stock),
+            self._stocked,
+            joined=self._joined,
+            kept_out=lambda name: name in self._down,
+            say=self._say,
+        )
         self.begun = asyncio.Event()
         self._origin_s = 0.0
         self._next_slot = 0
         self._late_s = LATE_S / 2.0
-        self._listener: TlsListener | None = None
         self._worker = ThreadPoolExecutor(1, "photons")
 
     def now_s(self) -> float:
@@ -117,9 +111,7 @@ class Source:
         Raises:
             OSError: The address can't be had.
         """
-        self._listener = TlsListener(context, _LIMITS, self._serve)
-        await self._listener.start(host, port)
-        return self._listener.port
+        return await self._lines.serve(context, host, port)
 
     async def run(self) -> None:
         """Wait for all nodes, run all slots, and return when the last photons are with their nodes.
@@ -129,12 +121,12 @@ class Source:
         """
         await asyncio.get_running_loop().run_in_executor(self._worker, warm_up.photons, self._scenario)
         while self.missing():
-            self._changed.clear()
-            await self._changed.wait()
+            self._lines.changed.clear()
+            await self._lines.changed.wait()
         self._origin_s = asyncio.get_running_loop().time()
         self.begun.set()
-        for line in self._lines.values():
-            line.say(Begun(0.0, 0))
+        for name in self._scenario.node:
+            self._lines.say(name, Begun(0.0, 0))
         slot_s, sending = self._schedule.slot_s, None
         for number in range(self._slots):
             await self._pass(number * slot_s)
@@ -149,14 +141,11 @@ class Source:
             sending = asyncio.create_task(self._send(number, self._sources.end(self._present)))
         if sending is not None:
             await sending
-        lines = list(self._lines.values())
-        for line in lines:
-            line.say(Ended())
-        await asyncio.gather(*(line.said() for line in lines))
+        await self._lines.last(Ended())
 
     def missing(self) -> list[str]:
         """Return the nodes that should be there and are not."""
-        return sorted(set(self._scenario.node) - set(self._lines) - self._down)
+        return [name for name in self._lines.missing() if name not in self._down]
 
     def command(self, fault: Fault) -> None:
         """Begin or end an eavesdropper, or a cut, on a link: from the slot that is under way on.
@@ -174,9 +163,7 @@ class Source:
 
     async def close(self) -> None:
         """Let all nodes go."""
-        if self._listener is not None:
-            await self._listener.stop()
-            await self._listener.cut()
+        await self._lines.close()
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     # ----------------------------------------------------------------------------------------------------------- slots
@@ -197,15 +184,14 @@ class Source:
             if (name in self._active) != (name in state.active):
                 self._note(FaultChanged(at_s=self.now_s(), fault=name, active=name in state.active))
         for name in state.down - self._down:
-            if name in self._lines:
-                self._lines[name].cut()
+            self._lines.cut(name)
         self._active, self._down = state.active, state.down
 
     def _present(self, link: str) -> Presence | None:
         ends = self._ends[link]
         if any(name not in self._lines or name in self._down for name in ends):
             return None
-        return tuple(self._starts[name] for name in ends)
+        return tuple(self._lines.starts[name] for name in ends)
 
     def _look_at_clock(self, slot: int) -> None:
         """Say so if a slot ends late, and again when it is twice as late."""
@@ -224,96 +210,16 @@ class Source:
             link = block.optical.name
             seen = await loop.run_in_executor(self._worker, sampled, self._scenario, block, self._randomness)
             for name, own in zip(self._ends[link], seen, strict=True):
-                if name in self._lines:
-                    self._lines[name].say(quanta.packed(link, slot, block.facts, own))
+                self._lines.say(name, quanta.packed(link, slot, block.facts, own))
 
     # ----------------------------------------------------------------------------------------------------------- nodes
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one node until its line is cut."""
-        frames.keep_alive(writer)
-        line, name = _Line(writer), ""
-        talking = asyncio.create_task(line.talk())
-        try:
-            name = await self._joined(reader, writer)
-            if name in self._lines:
-                self._lines[name].cut()
-            self._lines[name] = line
-            self._starts[name] += 1
-            self._changed.set()
-            if self.begun.is_set():
-                line.say(Begun(self.now_s(), self._next_slot))
-            while True:
-                self._stocked(name, await frames.receive(reader, _FROM_NODES))
-        except ProtocolError as error:
-            self._say(f"{name or 'somebody'} is not understood: {error}")
-        except LineCut as error:
-            _log.info("the line to a node ended", node=name, problem=str(error))
-        finally:
-            if self._lines.get(name) is line:
-                del self._lines[name]
-            talking.cancel()
-            await asyncio.wait((talking,))
-
-    async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
-        """Return which node it is.
-
-        Raises:
-            ProtocolError: It is none, or says that it is another.
-            LineCut: It has nothing to say, or is down.
-        """
-        holder = holder_at(writer.transport)
-        if holder is None or holder.role != "device" or holder.name not in self._scenario.node:
-            raise ProtocolError(f"its certificate is that of {'nobody known here' if holder is None else holder}")
-        said = await frames.receive(reader, _FROM_NODES, SILENCE_S)
-        if said != Joined(holder.name):
-            raise ProtocolError(f"the certificate of {holder.name!r}, but it says {said!r}")
-        if holder.name in self._down:
-            raise LineCut(f"a fault keeps {holder.name} down")
-        return holder.name
+    def _joined(self, name: str) -> None:
+        if self.begun.is_set():
+            self._lines.say(name, Begun(self.now_s(), self._next_slot))
 
     def _stocked(self, name: str, message: Message) -> None:
-        if not isinstance(message, Stock):
-            raise ProtocolError("it has joined already")
-        if message.link not in self._ends or name not in self._ends[message.link]:
-            raise ProtocolError(f"it has no link {message.link!r}")
+        if not isinstance(message, Stock) or message.link not in self._ends or name not in self._ends[message.link]:
+            raise ProtocolError(f"it has no such link: {message!r}")
         if name == self._ends[message.link][0]:  # as the simulation: stock is what Alice's end has
             self._level_bits[message.link] = float(message.level_bits)
-
-
-class _Line:
-    """One connection to a node, and what is still to be sent over it."""
-
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
-        self._words: asyncio.Queue[Message] = asyncio.Queue()
-        self._over = asyncio.Event()
-
-    def say(self, message: Message) -> None:
-        """Send this when the line has taken what came before."""
-        self._words.put_nowait(message)
-
-    async def said(self) -> None:
-        """Return when all that was said is sent, or the line is cut."""
-        ends = (asyncio.create_task(self._words.join()), asyncio.create_task(self._over.wait()))
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for task in ends:
-            task.cancel()
-        await asyncio.wait(ends)
-
-    def cut(self) -> None:
-        """End it."""
-        self._writer.transport.abort()
-
-    async def talk(self) -> None:
-        """Send what is said, until the line is cut."""
-        try:
-            while True:
-                message = await self._words.get()
-                await frames.send(self._writer, message, SILENCE_S, max_bytes=quanta.MAX_BYTES)
-                self._words.task_done()
-        except (LineCut, ValueError) as error:
-            _log.warning("nothing can be sent to a node any more", problem=str(error))
-            self.cut()
-        finally:
-            self._over.set()

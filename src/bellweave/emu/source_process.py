@@ -1,4 +1,4 @@
-"""The source's process: it simulates the photons, and gives each node its own detections only."""
+"""The source's process: it simulates the photons, or the pairs of a backbone, and gives each node its own part only."""
 
 import asyncio
 import time
@@ -8,11 +8,13 @@ import msgspec
 
 from bellweave.edge.memory_files import MemoryFiles
 from bellweave.edge.tls import server_context
-from bellweave.emu.deployment import Command, Order, Said, SourceDeployment
+from bellweave.emu.backbone import Backbone
+from bellweave.emu.deployment import Command, Drain, Order, Said, SourceDeployment
 from bellweave.emu.source import Source
 from bellweave.errors import BellweaveError, ScenarioError
 from bellweave.roles.randomness import Secret, Seeded
 from bellweave.scenario.load import parse
+from bellweave.scenario.wide import is_wide
 
 Say = Callable[[msgspec.Struct], None]
 
@@ -24,13 +26,21 @@ async def run(deployment: SourceDeployment, say: Say, commands: AsyncIterator[Co
         ScenarioError: It can't listen.
     """
     scenario = parse(deployment.scenario)
+
+    def complain(detail: str) -> None:
+        say(Said(what="problem", detail=detail))
+
     given = deployment.secrets
     randomness = Seeded(scenario.run.seed) if given is None else Secret(given.run, given.own)
     files = MemoryFiles()
     ca = files.path("ca.crt", deployment.ca)
     cert = files.path("source.crt", deployment.device.certificate)
     key = files.path("source.key", deployment.device.key)
-    source = Source(scenario, randomness, note=say, say=lambda detail: say(Said(what="problem", detail=detail)))
+    source: Source | Backbone
+    if is_wide(scenario):
+        source = Backbone(scenario, seeded=given is None, note=say, say=complain)
+    else:
+        source = Source(scenario, randomness, note=say, say=complain)
     host, port = deployment.listen
     try:
         await source.serve(server_context(ca, cert, key, least_version="1.3"), host, port)
@@ -40,6 +50,8 @@ async def run(deployment: SourceDeployment, say: Say, commands: AsyncIterator[Co
     working = [asyncio.create_task(_work(source, say)), asyncio.create_task(_tell_begun(source, say))]
     try:
         async for command in commands:
+            if isinstance(command, Drain) and isinstance(source, Backbone):
+                source.stop()
             if isinstance(command, Order):
                 try:
                     source.command(command.fault)
@@ -53,7 +65,7 @@ async def run(deployment: SourceDeployment, say: Say, commands: AsyncIterator[Co
         files.close()
 
 
-async def _work(source: Source, say: Say) -> None:
+async def _work(source: Source | Backbone, say: Say) -> None:
     try:
         await source.run()
     except BellweaveError as error:
@@ -61,6 +73,6 @@ async def _work(source: Source, say: Say) -> None:
     say(Said(what="over"))
 
 
-async def _tell_begun(source: Source, say: Say) -> None:
+async def _tell_begun(source: Source | Backbone, say: Say) -> None:
     await source.begun.wait()
     say(Said(what="begun", at_s=time.monotonic() - source.now_s()))

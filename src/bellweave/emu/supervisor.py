@@ -1,4 +1,4 @@
-"""Runs an emulated network: :func:`emulate`.
+"""Runs an emulated network: :func:`emulate`; of a wide-area network: :func:`emulate_wide`.
 
 The run directory is that of a simulation (:mod:`bellweave.results.io`), and beside it ``logs``, a folder for each
 node's store under ``nodes``, the daemons' under ``gateways``, and ``control``, the socket for commands. A directory is
@@ -10,20 +10,28 @@ import contextlib
 import fcntl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from bellweave.edge.files import new_folder
+from bellweave.emu.deployment import Happened
 from bellweave.emu.journal import Journal, Sink
 from bellweave.emu.request import Announce, Request, Say
 from bellweave.emu.running import Run
 from bellweave.errors import ScenarioError
 from bellweave.results.io import NetworkWriter
-from bellweave.results.records import Shard
+from bellweave.results.network_records import Event
+from bellweave.results.records import Manifest, Shard
+from bellweave.results.wide_records import WideEvent
 from bellweave.roles.run import NetworkRun, describe
 from bellweave.scenario.load import parse, to_toml
+from bellweave.scenario.schema import Scenario
+from bellweave.scenario.wide import duration_s, is_wide
+from bellweave.sim.wide import WideRun
 
-__all__ = ["Request", "emulate"]
+__all__ = ["Request", "emulate", "emulate_wide"]
 
 VERB = "emulate-network"
+WIDE_VERB = "emulate-wide"
 
 
 async def emulate(
@@ -46,20 +54,49 @@ async def emulate(
     Raises:
         ScenarioError: What is asked for can't be; another run uses the directory; a process does not start.
     """
-    text = to_toml(request.scenario)
-    scenario = parse(text)
+    scenario = parse(to_toml(request.scenario))
     schedule = scenario.schedule
     if schedule is None:
         raise ScenarioError("an emulated network needs a [schedule] table", path="schedule")
     slots = schedule.slots or scenario.run.blocks
     manifest = describe(scenario, Shard(blocks=slots), verb=VERB)
+    events, lasted_s = await _lived(scenario, request, manifest, (stop, watch, say, announce))
+    duration_s = min(slots * schedule.wall_slot_s, lasted_s)
+    return NetworkRun(manifest, scenario, cast("tuple[Event, ...]", events), duration_s)
+
+
+async def emulate_wide(
+    request: Request,
+    *,
+    stop: asyncio.Event | None = None,
+    watch: Sink | None = None,
+    say: Say | None = None,
+    announce: Announce | None = None,
+) -> WideRun:
+    """Emulate a wide-area network for its duration, by the clock; arguments and errors are those of :func:`emulate`."""
+    scenario = parse(to_toml(request.scenario))
+    if not is_wide(scenario):
+        raise ScenarioError("a wide-area run needs slaves", path="slave")
+    whole_s = duration_s(scenario)
+    manifest = describe(scenario, Shard(blocks=1), verb=f"{WIDE_VERB} {whole_s!r} s")
+    events, lasted_s = await _lived(scenario, request, manifest, (stop, watch, say, announce))
+    return WideRun(manifest, scenario, cast("tuple[WideEvent, ...]", events), min(whole_s, lasted_s))
+
+
+async def _lived(
+    scenario: Scenario,
+    request: Request,
+    manifest: Manifest,
+    ears: tuple[asyncio.Event | None, Sink | None, Say | None, Announce | None],
+) -> tuple[tuple[Happened, ...], float]:
+    """Run it into its directory, and return what happened, and for how long it ran, seconds."""
+    stop, watch, say, announce = ears
     new_folder(request.out)
-    with _alone(request.out), NetworkWriter(request.out, manifest, text) as writer:
+    with _alone(request.out), NetworkWriter(request.out, manifest, to_toml(scenario)) as writer:
         journal = Journal(writer.append, *(() if watch is None else (watch,)), hold=request.hold)
         running = Run(scenario, request, journal, say or _quiet, announce)
         await running.live(stop or asyncio.Event())
-    duration_s = min(slots * schedule.wall_slot_s, running.lasted_s)
-    return NetworkRun(manifest, scenario, tuple(journal.events), duration_s)
+    return tuple(journal.events), running.lasted_s
 
 
 @contextlib.contextmanager

@@ -90,8 +90,8 @@ class Fault(Params, frozen=True, kw_only=True):
         set: Scenario paths to the values that they have meanwhile, such as ``source.eps.local_pair_rate_hz = 4000.0``,
             ``link.alice-bob.fibre.length_km = 2.0`` or ``link.alice-bob.eavesdropper = { fraction = 1.0 }``; ``*``
             stands for every name.
-        down: A node that fails: its detectors, KME and gateway.
-        cut: A link whose quantum channel is cut.
+        down: A node that fails: its detectors, KME and gateway; or a master, slave or repeater: its memories too.
+        cut: A link whose quantum channel is cut; or a hop, or a slave's fibre to its master by the slave's name.
         partition: Two nodes whose KMEs can't reach each other. This and the next ones need an emulation.
         store: A node whose KME's store can't be written.
         charon: A gateway, ``TUNNEL.client`` or ``TUNNEL.server``, whose IKE daemon is killed; it is started again.

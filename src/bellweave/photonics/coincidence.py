@@ -103,12 +103,18 @@ def alice(clicks: Clicked, window_ps: int) -> Dialogue[Rounds]:
     Raises:
         ProtocolError: Bob's announcement contradicts itself, or is too coarse for the window.
     """
+    own, his = yield from alice_matches(clicks.time_ps, window_ps)
+    return _rounds(clicks, own, his)
+
+
+def alice_matches(time_ps: Ints, window_ps: int) -> Dialogue[tuple[Ints, Ints]]:
+    """Match as :func:`alice` and return (which of one's own times match, the ids of the rounds), shape (k,) each."""
     bob_time_ps = yield from _announced(window_ps)
-    own, his = match(clicks.time_ps, bob_time_ps, window_ps)
+    own, his = match(time_ps, bob_time_ps, window_ps)
     mask = np.zeros(bob_time_ps.size, np.uint8)
     mask[his] = 1
     yield Coincident(count=his.size, mask=pack_bits(mask))
-    return _rounds(clicks, own, his)
+    return own, his
 
 
 def bob(clicks: Clicked, resolution_ps: int = RESOLUTION_PS) -> Dialogue[Rounds]:
@@ -117,17 +123,23 @@ def bob(clicks: Clicked, resolution_ps: int = RESOLUTION_PS) -> Dialogue[Rounds]
     Raises:
         ProtocolError: Alice's answer does not fit the announcement.
     """
-    for start in range(0, max(clicks.time_ps.size, 1), MAX_TAGS):
+    own = yield from bob_matches(clicks.time_ps, resolution_ps)
+    return _rounds(clicks, own, own)
+
+
+def bob_matches(time_ps: Ints, resolution_ps: int = RESOLUTION_PS) -> Dialogue[Ints]:
+    """Match as :func:`bob` and return which of one's own times do, shape (k,); these are the ids of the rounds."""
+    for start in range(0, max(time_ps.size, 1), MAX_TAGS):
         end = start + MAX_TAGS
-        yield pack(clicks.time_ps[start:end], resolution_ps, more=end < clicks.time_ps.size)
+        yield pack(time_ps[start:end], resolution_ps, more=end < time_ps.size)
     answer = yield from receive(Coincident)
     try:
-        own = np.flatnonzero(unpack_bits(answer.mask, clicks.time_ps.size))
+        own: Ints = np.flatnonzero(unpack_bits(answer.mask, time_ps.size))
     except ValueError as error:
         yield from refuse(f"Coincident: {error}")
     if own.size != answer.count:
         yield from refuse(f"Coincident: {answer.count} announced, {own.size} marked")
-    return _rounds(clicks, own, own)
+    return own
 
 
 def _announced(window_ps: int) -> Dialogue[Ints]:

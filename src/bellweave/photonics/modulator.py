@@ -33,9 +33,19 @@ def settings(secret: bytes, slot: Ints, z_probability: float) -> Bytes:
     Returns:
         Shape (n,), uint8: :class:`~bellweave.blocks.Basis`.
     """
+    return (_words(secret, slot) >= z_probability * 2.0**64).astype(np.uint8)
+
+
+def choices(secret: bytes, slot: Ints, shares: tuple[float, ...]) -> Bytes:
+    """Return which of several settings each slot has, shape (n,), uint8; ``shares`` add up to 1."""
+    return np.searchsorted(np.cumsum(shares)[:-1] * 2.0**64, _words(secret, slot), side="right").astype(np.uint8)
+
+
+def _words(secret: bytes, slot: Ints) -> NDArray[np.float64]:
+    """Return a pseudo-random number in [0, 2^64) for each slot."""
     counters = np.zeros((slot.size, 2), np.uint64)
     counters[:, 0] = slot
     # ECB over distinct counters is counter mode's key stream, at random access.
     encryptor = Cipher(algorithms.AES(secret), modes.ECB()).encryptor()  # noqa: S305
     stream_words: NDArray[np.uint64] = np.frombuffer(encryptor.update(counters.tobytes()), np.uint64)[::2]
-    return (stream_words.astype(np.float64) >= z_probability * 2.0**64).astype(np.uint8)
+    return stream_words.astype(np.float64)

@@ -162,6 +162,16 @@ def chances(cumulative: Reals) -> Chances:
     return Chances(cumulative, guide.astype(np.int64))
 
 
+def drawn_cells(cells: Reals, count: int, rng: Generator) -> list[Bytes]:
+    """Draw cells of a table by their weight; return one column of indices, shape (count,), for each axis."""
+    cumulative = np.cumsum(cells.ravel())
+    cumulative /= max(cumulative[-1], np.finfo(float).tiny)
+    cumulative[-1] = 1.0
+    cell = chances(cumulative[np.newaxis]).pick(np.zeros(0, np.int64), rng.random(count))
+    places = np.unravel_index(np.arange(cells.size), cells.shape)
+    return [place.astype(np.uint8)[cell] for place in places]
+
+
 def sampler(link: OpticalLink, start_s: float) -> Sampler:
     """Return the sampler of a block that starts at ``start_s``; equal arguments give the same one.
 

@@ -52,7 +52,7 @@ def arm_rates(link: OpticalLink, arm: Arm, marginal: Reals, *, whole: bool) -> A
     photon = share @ (table.weight * (own * marginal[table.basis, table.bit] + 0.5 * strayed))
     seen = np.bincount(table.channel, photon, node.analyser.channels)
     photon_hz: Reals = np.asarray(seen, np.float64) * link.source.emitted_pair_rate_hz
-    click_hz, live = _renewal(link, arm, photon_hz)
+    click_hz, live = renewal(link, arm, photon_hz)
     jitter_ps = node.detector.jitter_ps
     return ArmRates(
         modes=table,
@@ -78,7 +78,7 @@ def _setting_shares(arm: Arm) -> Reals:
     return np.ones(1)
 
 
-def _renewal(link: OpticalLink, arm: Arm, photon_hz: Reals) -> tuple[Reals, Reals]:
+def renewal(link: OpticalLink, arm: Arm, photon_hz: Reals) -> tuple[Reals, Reals]:
     """Return (clicks per second, live share) of each detector; a click starts everything anew.
 
     After a click the detector is blind for the dead time. Then it waits for the next photon or dark count, rate r, or,

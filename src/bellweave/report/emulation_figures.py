@@ -49,7 +49,7 @@ def over_time(run: NetworkRun, simulation: NetworkRun | None, title: str, out: P
         for ax in axes:
             ax.set_ylim(bottom=0.0)
             ax.set_xlim(0.0, end_s)
-            network_timeline.mark_faults(ax, run)
+            network_timeline.mark_faults(ax, run.events, run.duration_s)
             if end_s > run.duration_s:
                 ax.axvline(run.duration_s, color=GREY, lw=1.0, ls=":")
         if end_s > run.duration_s:
@@ -86,7 +86,7 @@ def tunnels_beside(run: NetworkRun, simulation: NetworkRun, title: str, out: Pat
         ax.grid(visible=False, axis="y")
         ax.set_xlabel("time (s)")
         ax.set_title(title)
-        network_timeline.mark_faults(ax, run)
+        network_timeline.mark_faults(ax, run.events, run.duration_s)
         return save(drawing, out, "both-tunnels")
 
 
@@ -144,7 +144,7 @@ def probes(run: NetworkRun, title: str, out: Path) -> list[Path]:
         gaps.set_xlabel("time (s)")
         gaps.set_xlim(0.0, max(run.duration_s, max((e.at_s for each in found.values() for e in each), default=0.0)))
         for ax in (lost, gaps):
-            network_timeline.mark_faults(ax, run)
+            network_timeline.mark_faults(ax, run.events, run.duration_s)
         return save(drawing, out, "probes")
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bellweave.results import network_records as records
-from bellweave.results.network_records import Event
+from bellweave.results.network_records import Happening
 from bellweave.scenario.schema import Scenario
 
 KEPT = 60
@@ -130,12 +130,12 @@ class LiveState:
         """How many tunnels are up."""
         return sum(each.state == "up" for each in self.tunnels.values())
 
-    def take_all(self, events: Iterable[Event]) -> None:
+    def take_all(self, events: Iterable[Happening]) -> None:
         """Take events in their order."""
         for event in events:
             self.take(event)
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Happening) -> None:
         """Take the next event."""
         self.at_s = max(self.at_s, event.at_s)
         line = headline(event)
@@ -158,9 +158,14 @@ class LiveState:
                     self.away.pop(event.process, None)
             case records.BlockDistilled() | records.LevelSampled() | records.Alarmed() | records.BlockLost():
                 self._link(event)
-            case records.LedgerClosed():
-                pass
-            case _:
+            case (
+                records.Delivered()
+                | records.SessionBegan()
+                | records.SessionEnded()
+                | records.Starved()
+                | records.Refreshed()
+                | records.Probed()
+            ):
                 self._tunnel(event)
 
     def _link(self, event: records.BlockDistilled | records.LevelSampled | records.Alarmed | records.BlockLost) -> None:
@@ -218,7 +223,7 @@ class LiveState:
                 tunnel.rtt_s = event.rtt_s
 
 
-def headline(event: Event) -> str:
+def headline(event: Happening) -> str:
     """Return an event in a line for people; empty where it is one of very many."""
     match event:
         case records.BlockDistilled() | records.BlockLost():

@@ -2,7 +2,7 @@
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def timeline(run: NetworkRun, title: str, out: Path) -> list[Path]:
             _states(axes[4], run, tunnels)
             _age_key(drawing, run)
         for ax in axes:
-            mark_faults(ax, run)
+            mark_faults(ax, run.events, run.duration_s)
         axes[0].set_xlim(0.0, run.duration_s)
         axes[-1].set_xlabel("time (s)")
         left_out = len(run.scenario.link) - len(links)
@@ -255,17 +255,17 @@ def _age_key(drawing: Figure, run: NetworkRun) -> None:
     )
 
 
-def mark_faults(ax: Axes, run: NetworkRun) -> None:
-    """Shade the time of each fault."""
+def mark_faults(ax: Axes, events: Iterable[object], until_s: float) -> None:
+    """Shade the times of faults."""
     began: dict[str, float] = {}
-    for event in run.events:
+    for event in events:
         if isinstance(event, FaultChanged):
             if event.active:
                 began[event.fault] = event.at_s
             elif event.fault in began:
                 ax.axvspan(began.pop(event.fault), event.at_s, color=VERMILION, alpha=0.10, lw=0.0, zorder=0)
     for at_s in began.values():
-        ax.axvspan(at_s, run.duration_s, color=VERMILION, alpha=0.10, lw=0.0, zorder=0)
+        ax.axvspan(at_s, until_s, color=VERMILION, alpha=0.10, lw=0.0, zorder=0)
 
 
 def _rows(ax: Axes, names: Sequence[str], label: str) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from bellweave.errors import ScenarioError
 from bellweave.results.network_records import Event, Happening
 from bellweave.results.records import BlockRecord, Manifest, Report
+from bellweave.results.wide_records import WideEvent
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -101,7 +102,7 @@ class NetworkWriter:
         except OSError as error:
             raise ScenarioError(f"can't write results: {error.strerror}", file=str(directory)) from None
 
-    def append(self, event: Event) -> None:
+    def append(self, event: Happening) -> None:
         """Append an event.
 
         Raises:
@@ -135,10 +136,23 @@ def read_events(directory: Path) -> tuple[Event, ...]:
     Raises:
         ScenarioError: If there are none, or one is damaged.
     """
+    return cast("tuple[Event, ...]", _events(directory, Event))
+
+
+def read_wide_events(directory: Path) -> tuple[WideEvent, ...]:
+    """Return the events of a wide-area run's directory; a torn last line is left out.
+
+    Raises:
+        ScenarioError: If there are none, or one is damaged.
+    """
+    return cast("tuple[WideEvent, ...]", _events(directory, WideEvent))
+
+
+def _events(directory: Path, kinds: object) -> tuple[Happening, ...]:
     path = directory / "events.jsonl"
     if not path.exists():
         raise ScenarioError("no such file: this directory holds no network run", file=str(path))
-    return tuple(_read_lines(path, cast("type[Happening]", Event))[0])  # type: ignore[arg-type]
+    return tuple(_read_lines(path, cast("type[Happening]", kinds))[0])
 
 
 def _require_same(directory: Path, run: Manifest) -> None:

@@ -8,6 +8,7 @@ from bellweave.network.checks import check_pairs, check_schedule
 from bellweave.photonics.checks import check_link
 from bellweave.photonics.params import Arm, Fibre, OpticalLink
 from bellweave.scenario.schema import Link, Scenario
+from bellweave.scenario.wide import check_wide
 from bellweave.units import transmission
 
 Part = TypeVar("Part")
@@ -52,14 +53,19 @@ def check_references(scenario: Scenario) -> None:
     """
     for name in scenario.link:
         optical_link(scenario, name)
+    check_wide(scenario)
     links = {name: (link.alice, link.bob) for name, link in scenario.link.items()}
     for name, tunnel in scenario.tunnel.items():
         for end in ("client", "server"):
-            _named(scenario.node, getattr(tunnel, end), f"tunnel.{name}.{end}")
+            _named({**scenario.node, **scenario.slave}, getattr(tunnel, end), f"tunnel.{name}.{end}")
         if tunnel.client == tunnel.server:
             raise ScenarioError(f"a tunnel joins two nodes, both are {tunnel.client!r}", path=f"tunnel.{name}.server")
         _check_sizes(scenario, name)
-    check_pairs({f"tunnel.{name}": (each.client, each.server) for name, each in scenario.tunnel.items()}, links)
+    # any two slaves share key over the backbone
+    near = {
+        name: each for name, each in scenario.tunnel.items() if not {each.client, each.server} <= set(scenario.slave)
+    }
+    check_pairs({f"tunnel.{name}": (each.client, each.server) for name, each in near.items()}, links)
     if scenario.schedule is not None:
         check_schedule(scenario.schedule, links, lost_s(scenario))
     for name in scenario.recorded:

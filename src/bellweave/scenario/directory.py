@@ -28,3 +28,20 @@ def directories(scenario: Scenario) -> Iterator[Directory]:
 def sae_names(tunnel: str) -> tuple[str, str]:
     """Return the names of a tunnel's two SAEs: the client's, which draws the keys, and the server's."""
     return f"{tunnel}.client", f"{tunnel}.server"
+
+
+def nodes_of(scenario: Scenario) -> tuple[str, ...]:
+    """Return the names of the nodes that have key servers: a wide-area network's are its slaves."""
+    return tuple(scenario.slave or scenario.node)
+
+
+def ends_of(scenario: Scenario) -> dict[str, tuple[str, str]]:
+    """Return the two nodes of each source of direct key: of links, or of a wide-area network's demands."""
+    if scenario.slave:
+        return {name: (demand.a, demand.b) for name, demand in scenario.demand.items()}
+    return {name: (link.alice, link.bob) for name, link in scenario.link.items()}
+
+
+def hosts_of(scenario: Scenario) -> dict[str, str]:
+    """Return the hosts of a wide-area network, and their slaves."""
+    return {host: name for name, slave in scenario.slave.items() for host in slave.hosts}

@@ -13,7 +13,7 @@ from bellweave.errors import ScenarioError
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.toml import converted, decoded, encoded
 
-PRESETS = ("vienna2004", "datacenter-link", "datacenter", "datacenter-modern")
+PRESETS = ("vienna2004", "datacenter-link", "datacenter", "datacenter-modern", "cluster", "backbone", "mesh")
 """Names of the presets that ship with the package."""
 
 

@@ -11,6 +11,7 @@ import msgspec
 from bellweave.distill.params import Distillation
 from bellweave.kms.params import Kms
 from bellweave.network.params import DataNetwork, Drift, Fault, Monitor, Schedule
+from bellweave.network.wide.params import Backbone, Demand, Hop, Master, Repeater, Slave
 from bellweave.params import NonNegativeInt, Params, Positive, PositiveInt, Probability
 from bellweave.photonics.params import (
     Calibration,
@@ -80,11 +81,13 @@ class Run(Params, frozen=True, kw_only=True):
         blocks: Number of blocks on each link.
         level: ``tags`` (every detector event; accidentals arise by themselves) or ``coincidences`` (only what
             survives; fast).
+        duration_s: Virtual time of a wide-area run; None: 10 s.
     """
 
     seed: NonNegativeInt = 1
     blocks: PositiveInt = 100
     level: Literal["tags", "coincidences"] = "tags"
+    duration_s: Positive | None = None
 
 
 class Scenario(Params, frozen=True, kw_only=True):
@@ -98,6 +101,12 @@ class Scenario(Params, frozen=True, kw_only=True):
         node: Nodes, by name: each one's path, analyser, detectors and clock.
         switch: The optical switch, where there is one.
         link: Links, by name: which nodes share which source's pairs.
+        master: Masters of clusters, by name; with clusters, the scenario is a wide-area network.
+        slave: Slaves, by name: each one's cluster, fibre, memories and hosts.
+        repeater: Repeaters of the backbone, by name.
+        hop: Edges of the backbone, by name.
+        backbone: How the backbone works; None: as its defaults say.
+        demand: Key that pairs of slaves want, by name.
         recorded: Recorded detections, by the name of the link whose photons they replace.
         distill: How sifted bits become key.
         schedule: How the sources' time is shared out; with it, the scenario is a network in virtual time.
@@ -117,6 +126,12 @@ class Scenario(Params, frozen=True, kw_only=True):
     node: dict[str, Node] = {}
     switch: Switch | None = None
     link: dict[str, Link] = {}
+    master: dict[str, Master] = {}
+    slave: dict[str, Slave] = {}
+    repeater: dict[str, Repeater] = {}
+    hop: dict[str, Hop] = {}
+    backbone: Backbone | None = None
+    demand: dict[str, Demand] = {}
     recorded: dict[str, Recorded] = {}
     distill: Distillation = msgspec.field(default_factory=Distillation)
     schedule: Schedule | None = None

@@ -63,10 +63,12 @@ def _check(scenario: Scenario, name: str, fault: Fault) -> None:
     path = f"fault.{name}"
     if fault.until_s is not None and fault.until_s <= fault.at_s:
         raise ScenarioError(f"must be later than at_s {fault.at_s}, got {fault.until_s}", path=f"{path}.until_s")
-    if fault.down is not None and fault.down not in scenario.node:
-        raise ScenarioError(f"there is no node {fault.down!r}; there are {_list(scenario.node)}", path=f"{path}.down")
-    if fault.cut is not None and fault.cut not in scenario.link:
-        raise ScenarioError(f"there is no link {fault.cut!r}; there are {_list(scenario.link)}", path=f"{path}.cut")
+    nodes = {**scenario.node, **scenario.master, **scenario.slave, **scenario.repeater}
+    links = {**scenario.link, **scenario.hop, **scenario.slave}
+    if fault.down is not None and fault.down not in nodes:
+        raise ScenarioError(f"there is no node {fault.down!r}; there are {_list(nodes)}", path=f"{path}.down")
+    if fault.cut is not None and fault.cut not in links:
+        raise ScenarioError(f"there is no link {fault.cut!r}; there are {_list(links)}", path=f"{path}.cut")
     _check_emulated(scenario, path, fault)
     if not fault.set and fault.down is None and fault.cut is None and emulated_only(fault) is None:
         raise ScenarioError("changes nothing: give one of set, down, cut", path=path)

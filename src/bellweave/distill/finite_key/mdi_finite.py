@@ -160,6 +160,8 @@ def key_length(
     leak: float,
     secrecy: float = 1e-10,
     correctness: float = 1e-15,
+    *,
+    kept: float = 1.0,
 ) -> float:
     """Return the key length in bits, of either sign, for one of Charlie's outcomes; the key is of signal pulses in Z.
 
@@ -172,11 +174,12 @@ def key_length(
         leak: Every disclosed bit but the verification tag.
         secrecy: eps_sec.
         correctness: eps_cor.
+        kept: Share of the signal rounds in Z that is left when a random sample of them has been given up.
     """
     unit = secrecy / EPSILONS
     cost = leak + math.log2(8.0 / correctness) + 2.0 * math.log2(2.0 / unit**2) + 2.0 * math.log2(1.0 / (2.0 * unit))
     phase = unit**2 / 4.0  # three estimates and one sample share eps_e^2
-    in_z = z.row((0, 0))[ONE_ONE] * single_photon_yield(z, heralded_z, unit / 2.0)
+    in_z = kept * z.row((0, 0))[ONE_ONE] * single_photon_yield(z, heralded_z, unit / 2.0)
     key = math.floor(count_at_least(in_z, unit / 2.0))
     singles = sum(x.row(pairing)[ONE_ONE] for pairing in x.pairings)
     sample = math.floor(count_at_least(singles * single_photon_yield(x, heralded_x, phase), phase))

@@ -18,7 +18,7 @@ from bellweave.api import etsi014
 from bellweave.api.http import Request, Response
 from bellweave.results.network_records import Delivered, SessionBegan, SessionEnded, Starved
 from bellweave.scenario.directory import sae_names
-from bellweave.sim.network.journal import Journal
+from bellweave.sim.network.journal import Notes
 from bellweave.sim.network.nodes import NodeFailedError, Nodes, Process
 from bellweave.tunnel.client import Client
 from bellweave.tunnel.params import Tunnel
@@ -48,6 +48,9 @@ from bellweave.tunnel.server import Server
 
 EXCHANGES = 4
 """One-way trips of IKE_SA_INIT and IKE_AUTH."""
+
+TunnelEvent = Delivered | SessionBegan | SessionEnded | Starved
+"""What happens to a tunnel."""
 
 Deliver = Callable[[str, str, int], None]
 """Called with a tunnel's name, a node and a key's bits when that node's KME has delivered a key."""
@@ -91,7 +94,7 @@ class TunnelRun:
         name: str,
         params: Tunnel,
         nodes: Nodes,
-        journal: Journal,
+        journal: Notes[TunnelEvent],
         local_latency_s: float,
         delivered: Deliver,
     ) -> None:

@@ -1,26 +1,35 @@
 """The journal of a network run: events in the order of virtual time, kept and, where asked, written as they happen."""
 
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
-from bellweave.results.network_records import Event
+from bellweave.results.network_records import Happening
 
-Sink = Callable[[Event], None]
-"""Takes an event."""
+E = TypeVar("E", bound=Happening)
+Noted_contra = TypeVar("Noted_contra", bound=Happening, contravariant=True)
 
 
-class Journal:
+class Notes(Protocol[Noted_contra]):
+    """What takes note of some kinds of events."""
+
+    def note(self, event: Noted_contra) -> None:
+        """Take an event."""
+        ...
+
+
+class Journal(Generic[E]):
     """Takes events, in order.
 
     Args:
         sinks: Called with each event: what writes it, what shows progress.
     """
 
-    def __init__(self, *sinks: Sink) -> None:
+    def __init__(self, *sinks: Callable[[E], None]) -> None:
         self._sinks = sinks
         self._now_s = 0.0
-        self.events: list[Event] = []
+        self.events: list[E] = []
 
-    def note(self, event: Event) -> None:
+    def note(self, event: E) -> None:
         """Take an event.
 
         Raises:

@@ -8,7 +8,7 @@ from bellweave.network.params import Schedule
 from bellweave.network.schedulers import make_scheduler
 from bellweave.network.scheduling import Link
 from bellweave.plan.slot_bits import SlotBits
-from bellweave.results.network_records import FaultChanged
+from bellweave.results.network_records import Event, FaultChanged
 from bellweave.roles.randomness import Seeded
 from bellweave.roles.source import Knowledge, Presence, Sources
 from bellweave.scenario.demand import demand_bits_per_s
@@ -32,7 +32,7 @@ GRACE_TRIPS = 30
 class Network:
     """A scenario's network in virtual time."""
 
-    def __init__(self, env: simpy.Environment, scenario: Scenario, schedule: Schedule, journal: Journal) -> None:
+    def __init__(self, env: simpy.Environment, scenario: Scenario, schedule: Schedule, journal: Journal[Event]) -> None:
         self._env, self._scenario, self._schedule, self._journal = env, scenario, schedule, journal
         self._timeline = Timeline(scenario)
         self._links: dict[str, Link] = {name: (link.alice, link.bob) for name, link in scenario.link.items()}

@@ -67,13 +67,18 @@ class Node:
 
 
 class Nodes:
-    """All nodes of a scenario, and the network between their KMEs."""
+    """All nodes of a scenario, and the network between their KMEs.
 
-    def __init__(self, env: simpy.Environment, scenario: Scenario) -> None:
+    Args:
+        known: What each node's KME knows; None: that links join neighbours.
+    """
+
+    def __init__(self, env: simpy.Environment, scenario: Scenario, known: Iterable[Directory] | None = None) -> None:
         self._env = env
         self.latency_s = scenario.data_network.latency_s
         kms, seed = scenario.kms, scenario.run.seed
-        self.by_name = {known.kme: Node(known, kms, seed) for known in directories(scenario)}
+        found = directories(scenario) if known is None else known
+        self.by_name = {each.kme: Node(each, kms, seed) for each in found}
 
     def __getitem__(self, name: str) -> Node:
         return self.by_name[name]

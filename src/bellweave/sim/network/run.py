@@ -57,16 +57,16 @@ def simulate_network(scenario: Scenario, out: Path | None = None, *, watch: Watc
     duration_s = slots * schedule.wall_slot_s
     watches = () if watch is None else (watch,)
     if out is None:
-        journal = Journal(*watches)
+        journal = Journal[Event](*watches)
         _run(scenario, schedule, slots, journal)
     else:
         with NetworkWriter(out, run, text) as writer:
-            journal = Journal(writer.append, *watches)
+            journal = Journal[Event](writer.append, *watches)
             _run(scenario, schedule, slots, journal)
     return NetworkRun(run, scenario, tuple(journal.events), duration_s)
 
 
-def _run(scenario: Scenario, schedule: Schedule, slots: int, journal: Journal) -> None:
+def _run(scenario: Scenario, schedule: Schedule, slots: int, journal: Journal[Event]) -> None:
     env = simpy.Environment()
     network = Network(env, scenario, schedule, journal)
     env.run(until=env.process(network.live(slots)))

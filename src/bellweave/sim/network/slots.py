@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import simpy
 
 from bellweave.network.scheduling import Link
-from bellweave.results.network_records import BlockDistilled, SlotBegan
+from bellweave.results.network_records import BlockDistilled, Event, SlotBegan
 from bellweave.roles.source import Presence, RawBlock, Sources
 from bellweave.roles.watchman import Watchman
 from bellweave.scenario.schema import Scenario
@@ -39,7 +39,7 @@ class Slots:
         env: simpy.Environment,
         scenario: Scenario,
         sources: Sources,
-        journal: Journal,
+        journal: Journal[Event],
         hand: Hand,
         presence: Callable[[str], Presence | None],
     ) -> None:

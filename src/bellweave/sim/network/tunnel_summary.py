@@ -1,10 +1,10 @@
 """What happened to each tunnel, from a run's events."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bellweave.results.network_records import Delivered, SessionBegan, SessionEnded, Starved
+from bellweave.results.network_records import Delivered, Happening, SessionBegan, SessionEnded, Starved
 from bellweave.roles.run import NetworkRun
 from bellweave.tunnel.params import Tunnel
 
@@ -53,8 +53,15 @@ class TunnelSummary:
 
 def summarise_tunnels(run: NetworkRun) -> dict[str, TunnelSummary]:
     """Return every tunnel's summary, in the scenario's order."""
-    tallies = {name: _Tally(name, tunnel, run.duration_s) for name, tunnel in run.scenario.tunnel.items()}
-    for event in run.events:
+    return summarise_each(run.scenario.tunnel, run.events, run.duration_s)
+
+
+def summarise_each(
+    tunnels: Mapping[str, Tunnel], events: Iterable[Happening], duration_s: float
+) -> dict[str, TunnelSummary]:
+    """Return the summary of tunnels, in their order, from a run's events."""
+    tallies = {name: _Tally(name, tunnel, duration_s) for name, tunnel in tunnels.items()}
+    for event in events:
         if isinstance(event, Delivered | SessionBegan | SessionEnded | Starved):
             tallies[event.tunnel].take(event)
     return {name: tally.summary() for name, tally in tallies.items()}

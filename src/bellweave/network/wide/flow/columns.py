@@ -1,0 +1,366 @@
+"""The linear program over trees: the same optimum as over pairs of nodes, for networks of a thousand nodes.
+
+A variable is a plan for one demand: a path and a binary tree of swaps over it (:mod:`.trees`), in delivered pairs/s;
+it takes a fixed number of each edge's pairs for one delivered. Every solution over pairs of nodes is a mixture of such
+trees, so the optimum over all trees is the optimum. There are far too many: plans are made when prices ask for them
+(column generation), the cheapest one for each demand, until none costs less than it is worth.
+
+Two searches make plans. ``paths``: the cheapest path by the edges' prices, with the best tree on it; quick, but a path
+whose edges are cheap is not always the one whose tree is: what it ends with is a lower bound. ``trees``: the
+cheapest tree in the whole network; when it finds none, the optimum is reached. With every cost found on the way, a
+bound on the first level is known (nothing is sold below cost: demand x cost <= capacity x price), so that an early end
+has a stated gap.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import linprog
+from scipy.sparse import csr_array
+
+from bellweave.network.wide.flow.search import distances, neighbours, walk
+from bellweave.network.wide.flow.stage import Floats, Goal, Objective, Stage, Wanted, reach, solve
+from bellweave.network.wide.flow.trees import cheapest_tree, costs_between, tree_between
+from bellweave.network.wide.topology import Topology
+
+GAP = 1e-6
+"""A plan is of use if it costs this share less than it is worth."""
+
+ROUNDS = 1000
+"""Rounds of pricing in a stage; then what there is is the answer, with its bound."""
+
+STEADY = 0.7
+"""Weight of the past in the running mean of prices."""
+
+MANY = 500
+DEAR = 1.05
+"""Idle plans that cost so many times what they are worth are dropped when there are many plans."""
+
+FREE = 1e-9
+"""Price of an edge that has capacity to spare, by the mean price: of two free paths, the one with fewer edges."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A way to serve a demand.
+
+    Attributes:
+        demand: Its number.
+        nodes, edges: The path. Where nodes swap with different success it may pass a node twice: what is dear is then
+            joined at the better one.
+        takes: By edge of the path, pairs for one that is delivered.
+        rate_per_s: Delivered.
+    """
+
+    demand: int
+    nodes: tuple[int, ...]
+    edges: tuple[int, ...]
+    takes: tuple[float, ...]
+    rate_per_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The best rates.
+
+    Attributes:
+        rates_per_s: Shape (d,).
+        plans: Those in use.
+        level_per_s: Max-min: the smallest rate by weight, of weight 1; else the sum of the rates by worth.
+        bound_per_s: What the level can't exceed; inf if no search over trees was made.
+    """
+
+    rates_per_s: Floats
+    plans: tuple[Plan, ...]
+    level_per_s: float
+    bound_per_s: float
+
+
+def best_rates(
+    topology: Topology,
+    wanted: Sequence[Wanted],
+    objective: Objective = "max-min",
+    *,
+    tree_searches: int = ROUNDS,
+    rounds: int = ROUNDS,
+    levels: int | None = None,
+    gap: float = GAP,
+) -> Optimum:
+    """Return the best rates of a network.
+
+    Args:
+        topology: The network.
+        wanted: The demands.
+        objective: ``max-min``: rates by weight; ``weighted``: most weight x rate; ``total``: most rate.
+        tree_searches: How often the whole network may be searched for trees, first for the first level; 0: what is
+            found is the optimum over the paths that were looked at, a lower bound. A search takes a second and more at
+            1,000 nodes.
+        rounds: How often plans may be made in a stage; then what there is is the answer, below ``bound_per_s``.
+        gap: A plan is made only if it costs this share less than it is worth: about how far, relative, the answer may
+            be from the optimum.
+        levels: Max-min: levels that are solved, as in :func:`.stage.reach`; None: all.
+    """
+    return _Plans(topology, tuple(wanted), tree_searches, rounds, gap).optimum(objective, levels)
+
+
+def best_on_paths(
+    topology: Topology,
+    wanted: Sequence[Wanted],
+    paths: Sequence[Sequence[tuple[tuple[int, ...], tuple[int, ...]]]],
+    objective: Objective = "max-min",
+    *,
+    rounds: int = ROUNDS,
+    levels: int | None = None,
+    gap: float = GAP,
+) -> Optimum:
+    """Return the best rates when each demand has its paths, by whichever trees on them: exact.
+
+    Args:
+        topology: The network.
+        wanted: The demands.
+        paths: By demand, the nodes and the edges of each path.
+        objective: As for :func:`best_rates`.
+        rounds: As for :func:`best_rates`; long paths of equal hops need many for the last digits.
+        levels: As for :func:`best_rates`.
+        gap: As for :func:`best_rates`.
+    """
+    return _Plans(topology, tuple(wanted), 0, rounds, gap, [tuple(each) for each in paths]).optimum(objective, levels)
+
+
+def path_rate(link_per_s: Floats, swap_probability: Floats, tolerance: float = 1e-7) -> float:
+    """Return the best rate of one path, pairs/s: a lower bound that is off by less than ``tolerance``, relative.
+
+    Args:
+        link_per_s: Shape (k,), > 0, pairs/s that each edge makes.
+        swap_probability: Shape (k - 1,), > 0.
+        tolerance: >= 1e-9; 400 hops take minutes for seven digits and a second or two for two.
+    """
+    columns: list[Floats] = []
+    steady = price = 1.0 / link_per_s
+    rate, bound = 0.0, np.inf
+    for _ in range(ROUNDS):
+        for asked in (steady, price):
+            cost, takes = cheapest_tree(asked, swap_probability)
+            bound = min(bound, float(asked @ link_per_s) / cost)
+            columns.append(takes / link_per_s)
+        if rate >= bound * (1.0 - tolerance):
+            break
+        use = np.stack(columns, axis=1)
+        scale = 1.0 / float(use.max(axis=0).min())
+        found = linprog(-np.ones(len(columns)), A_ub=use * scale, b_ub=np.ones(link_per_s.size), method="highs")
+        if found.x is None:
+            raise RuntimeError(f"the path's rate has no solution: {found.message}")
+        rate = float(np.sum(found.x)) * scale
+        price = np.maximum(0.0, -np.asarray(found.ineqlin.marginals)) / link_per_s
+        price += FREE * price.mean()
+        steady = STEADY * steady / float(steady @ link_per_s) + (1.0 - STEADY) * price / float(price @ link_per_s)
+    return rate
+
+
+class _Plans:
+    """The plans made so far, and the search for more. Rows of the program are edges, capacity 1."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        wanted: tuple[Wanted, ...],
+        tree_searches: int,
+        rounds: int,
+        gap: float,
+        given: list[tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]] | None = None,
+    ) -> None:
+        self.topology, self.wanted, self.searches, self.given = topology, wanted, tree_searches, given
+        self.rounds, self.gap = rounds, gap
+        self.near = neighbours(topology)
+        self.passes = topology.swap_probability > 0.0
+        self.alive = topology.pairs_per_s > 0.0
+        self.plans: list[Plan] = []
+        self.made: set[Plan] = set()
+        self.bound = np.inf
+        self.goals = 0
+        with np.errstate(divide="ignore"):
+            price = 1.0 / topology.pairs_per_s
+        self.fresh(self.by_paths(price, price, np.full(len(wanted), np.inf)))
+        alone = [1.0 / float(np.max(price[list(each.edges)] * each.takes)) for each in self.plans]
+        self.scale = min(alone, default=1.0)
+
+    def optimum(self, objective: Objective, levels: int | None) -> Optimum:
+        """Return the best rates."""
+        weights = np.array([each.weight for each in self.wanted])
+        if not self.plans:
+            return Optimum(np.zeros(len(self.wanted)), (), 0.0, 0.0)
+        last, stages = reach(self.solve, self.wanted, objective, self.scale, levels)
+        used = tuple(
+            replace(plan, rate_per_s=float(rate) * self.scale)
+            for plan, rate in zip(self.plans, last.x, strict=False)
+            if rate > 0.0
+        )
+        rates = last.rates * self.scale
+        if objective == "max-min":
+            return Optimum(
+                rates, used, max(0.0, stages[0].level) * self.scale / weights.max(), self.bound / weights.max()
+            )
+        gain = weights if objective == "weighted" else np.ones(len(self.wanted))
+        return Optimum(rates, used, float(gain @ rates), self.bound * gain.max())
+
+    def solve(self, goal: Goal) -> Stage:
+        """Return a stage's solution, making plans until no search finds one that is of use."""
+        self.goals += 1
+        thorough = False
+        steady: Floats | None = None
+        for _ in range(self.rounds):
+            stage = self.stage(goal)
+            price = self.prices(stage)
+            # prices jump from round to round; plans made for their running mean are of use longer
+            steady = price if steady is None else STEADY * steady + (1.0 - STEADY) * price
+            if thorough:
+                found = self.by_trees(price, stage, goal)
+            else:
+                found = self.by_paths(steady, price, stage.worth) + self.by_paths(price, price, stage.worth)
+            found = [plan for plan in found if plan not in self.made]
+            if not found and (thorough or self.searches == 0):
+                return stage
+            self.forget(stage, price)
+            self.fresh(found)
+            thorough = not found
+        stage = self.stage(goal)
+        if self.searches > 0:
+            self.by_trees(self.prices(stage), stage, goal)
+        return stage
+
+    def fresh(self, found: list[Plan]) -> list[Plan]:
+        """Keep the plans that are not made yet; return them.
+
+        One that is made and is of use all the same is within the solver's tolerance of being of none.
+        """
+        kept = []
+        for plan in found:
+            if plan not in self.made:
+                self.made.add(plan)
+                kept.append(plan)
+        self.plans += kept
+        return kept
+
+    def forget(self, stage: Stage, price: Floats) -> None:
+        """Drop plans that are idle and far too dear, once there are many: the program stays small."""
+        if len(self.plans) < MANY:
+            return
+        kept = [
+            plan
+            for plan, rate in zip(self.plans, stage.x, strict=True)
+            if rate > 0.0 or float(price[list(plan.edges)] @ plan.takes) < DEAR * stage.worth[plan.demand]
+        ]
+        self.plans, self.made = kept, set(kept)
+
+    def stage(self, goal: Goal) -> Stage:
+        """Solve with the plans made so far."""
+        limit = self.topology.pairs_per_s
+        rows = np.concatenate([each.edges for each in self.plans])
+        sizes = [len(each.edges) for each in self.plans]
+        takes = np.concatenate([each.takes for each in self.plans]) * self.scale / limit[rows]
+        count = len(self.plans)
+        use = csr_array((takes, (rows, np.repeat(np.arange(count), sizes))), shape=(limit.size, count))
+        busy = np.unique(rows)
+        demand = [each.demand for each in self.plans]
+        serve = csr_array((np.ones(count), (demand, np.arange(count))), shape=(len(self.wanted), count))
+        stage = solve(csr_array(use[busy]), np.ones(busy.size), serve, goal)
+        prices = np.zeros(limit.size)
+        prices[busy] = stage.prices
+        return replace(stage, prices=prices)
+
+    def prices(self, stage: Stage) -> Floats:
+        """Return the price of a pair of each edge, in what one delivered unit is worth."""
+        price = np.full(self.topology.edges, np.inf)
+        price[self.alive] = stage.prices[self.alive] * self.scale / self.topology.pairs_per_s[self.alive]
+        price[self.alive] += FREE * price[self.alive].mean()
+        return price
+
+    def by_paths(self, asked: Floats, price: Floats, worth: Floats) -> list[Plan]:
+        """Return for each demand the best tree on the cheapest path (or on each given one), where it is of use.
+
+        Args:
+            asked: Prices to look for the cheapest by.
+            price: Prices by which it must be of use.
+            worth: Shape (d,), what a delivered pair is worth.
+        """
+        looked: Iterable[tuple[int, tuple[int, ...], tuple[int, ...]]]
+        if self.given is not None:
+            looked = ((d, *path) for d, paths in enumerate(self.given) for path in paths)
+        else:
+            looked = self.cheapest_paths(asked, worth)
+        found = []
+        for d, nodes, edges in looked:
+            if worth[d] <= 0.0 or not edges:
+                continue
+            inner = self.topology.swap_probability[list(nodes[1:-1])]
+            if not (np.all(np.isfinite(price[list(edges)])) and np.all(inner > 0.0)):
+                continue
+            _, takes = cheapest_tree(asked[list(edges)], inner)
+            if float(takes @ price[list(edges)]) < worth[d] * (1.0 - self.gap):
+                found.append(Plan(d, nodes, edges, tuple(takes.tolist())))
+        return found
+
+    def cheapest_paths(self, price: Floats, worth: Floats) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...]]]:
+        by_source: dict[int, list[int]] = {}
+        for d, each in enumerate(self.wanted):
+            if worth[d] > 0.0:
+                by_source.setdefault(each.source, []).append(d)
+        for source, demands in by_source.items():
+            _, by = distances(self.near, price, self.passes, source)
+            for d in demands:
+                yield d, *walk(self.topology.ends, by, source, self.wanted[d].target)
+
+    def by_trees(self, price: Floats, stage: Stage, goal: Goal) -> list[Plan]:
+        """Return for each demand its cheapest tree in the whole network, where it is of use; lower the bound."""
+        self.searches -= 1
+        q = self.topology.swap_probability
+        most = float(stage.worth.max())
+        costs, final = costs_between(self.topology.ends, price, q, most=2.0 * most)
+        cost = np.array([min(costs[each.source, each.target], 2.0 * most) for each in self.wanted])
+        if final and self.goals == 1:
+            budget = float(price[self.alive] @ self.topology.pairs_per_s[self.alive])
+            self.bound = min(self.bound, _bound(budget, cost, goal, self.most, self.scale))
+        price_of = {}
+        for (a, b), each in zip(self.topology.ends.tolist(), price.tolist(), strict=True):
+            price_of[a, b] = price_of[b, a] = each
+        found = []
+        for d in np.flatnonzero(cost < stage.worth * (1.0 - self.gap)).tolist():
+            nodes, takes = tree_between(self.wanted[d].source, self.wanted[d].target, costs, price_of, q)
+            edges = tuple(self.edge_of[pair] for pair in itertools.pairwise(nodes))
+            found.append(Plan(d, nodes, edges, tuple(takes.tolist())))
+        return found
+
+    @cached_property
+    def most(self) -> Floats:
+        """Pairs/s that each demand can't exceed: what it wants, and what the edges at its ends make."""
+        near = np.bincount(self.topology.ends.ravel(), np.repeat(self.topology.pairs_per_s, 2), self.topology.nodes)
+        return np.array([min(each.most_per_s, near[each.source], near[each.target]) for each in self.wanted])
+
+    @cached_property
+    def edge_of(self) -> dict[tuple[int, int], int]:
+        """Edge numbers by their ends, in both orders."""
+        of = {}
+        for edge, (a, b) in enumerate(self.topology.ends.tolist()):
+            of[a, b] = of[b, a] = edge
+        return of
+
+
+def _bound(budget: float, cost: Floats, goal: Goal, most: Floats, scale: float) -> float:
+    """Return what the goal can't exceed, pairs/s: at these prices, all that is delivered costs at most all there is.
+
+    Args:
+        budget: Price of all pairs that the edges make in a second.
+        cost: Shape (d,), least cost of a delivered pair.
+        goal: Of the first stage: nothing is fixed.
+        most: Shape (d,), pairs/s that a demand can't exceed, whatever the others get.
+        scale: Pairs/s that count as 1.
+    """
+    if goal.level_most > 0.0:
+        growing = float(goal.growth @ cost)
+        return min(goal.level_most * scale, budget / growing) if growing > 0.0 else goal.level_most * scale
+    factor = max(1.0, float((goal.gain / cost).max()))  # at prices so much higher nothing is sold below its worth
+    profit = float(np.maximum(0.0, goal.gain - cost) @ most)
+    return min(factor * budget, budget + profit)

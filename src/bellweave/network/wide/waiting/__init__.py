@@ -1,0 +1,1 @@
+"""Exact waiting times of nested repeater chains, with cutoffs and with the states that come out: ``distribution``."""
