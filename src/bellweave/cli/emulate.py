@@ -56,6 +56,12 @@ def emulate(
         Layout,
         typer.Option(help="With ipsec: a gateway for each tunnel end, all on a bridge; or one a node, racks behind."),
     ] = "bridge",
+    probe_hz: Annotated[
+        float,
+        typer.Option(
+            "--probe-hz", min=0.1, max=1000.0, help="Probes a second in each tunnel, which count what is lost."
+        ),
+    ] = 20.0,
     attach: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Drive gateways of your own, named in a file, not ours.")
     ] = None,
@@ -148,7 +154,10 @@ def emulate(
     if prepare is not None:
         emulate_hosts.prepare(wanted, prepare, host or [], first_port, gateways, as_json=as_json)
         return
-    _emulate(wanted, out, channel, layout, gateways, compare=compare, figures=figures, as_json=as_json)
+    _emulate(
+        wanted, out, channel, layout, gateways,
+        probe_hz=probe_hz, compare=compare, figures=figures, as_json=as_json,
+    )  # fmt: skip
 
 
 def _emulate(
@@ -158,6 +167,7 @@ def _emulate(
     layout: Layout,
     gateways: "Gateways | None",
     *,
+    probe_hz: float,
     compare: bool | None,
     figures: bool,
     as_json: bool,
@@ -167,7 +177,9 @@ def _emulate(
     from bellweave.emu.supervisor import Request
 
     directory = out or Path("out") / "emulated" / scenario.name
-    request = Request(scenario=scenario, out=directory, channel=channel, layout=layout, gateways=gateways)
+    request = Request(
+        scenario=scenario, out=directory, channel=channel, layout=layout, gateways=gateways, probe_hz=probe_hz
+    )
     conclude(_run(request, as_json=as_json), directory, compare=compare, figures=figures, as_json=as_json)
 
 

@@ -21,6 +21,9 @@ MARKER = b"BELLWEAVE-PLAINTEXT-MARKER "
 """Stands in every probe; whoever captures traffic and finds it has found clear text."""
 
 PROBE, BURST = b"P", b"B"
+PROBE_HZ = 20.0
+"""Probes a second, unless somebody wants another rate."""
+
 ECHO = {PROBE: b"p", BURST: b"b"}
 
 _STREAM_BYTES = 4
@@ -43,7 +46,7 @@ class ProbePlan:
         burst_every_s: How often.
     """
 
-    rate_hz: float = 20.0
+    rate_hz: float = PROBE_HZ
     payload_bytes: int = 200
     timeout_s: float = 1.0
     burst: int = 0

@@ -13,6 +13,7 @@ from bellweave.edge.channel import Channel
 from bellweave.edge.ipsec_channel import IpsecChannel
 from bellweave.edge.kms_client import KmsClient
 from bellweave.edge.memory_files import MemoryFiles
+from bellweave.edge.probe import ProbePlan
 from bellweave.edge.probe_feed import ProbeFeed
 from bellweave.emu.agent import Agent
 from bellweave.emu.deployment import Aead, AgentDeployment, Ipsec, NodeDeployment
@@ -125,7 +126,8 @@ class Agents:
 
     def _channel(self, given: AgentDeployment, ends: Ends) -> Channel:
         if isinstance(given.channel, Aead):
-            return AeadChannel(ends, given.side, local=given.channel.local, remote=given.channel.remote)
+            plan = ProbePlan(rate_hz=given.channel.probe_hz)
+            return AeadChannel(ends, given.side, local=given.channel.local, remote=given.channel.remote, probe=plan)
         traffic = None
         if self._feed is not None and given.side == "client":
             traffic = partial(self._feed.take, given.tunnel)

@@ -14,6 +14,7 @@ from typing import Self
 from bellweave.edge import probe_feed
 from bellweave.edge.fabric import Layout, Side, planned
 from bellweave.edge.gateway import Shared
+from bellweave.edge.probe import PROBE_HZ, ProbePlan
 from bellweave.edge.world_network import WorldNetwork
 from bellweave.emu.deployment import Ipsec
 from bellweave.results.network_records import ProcessChanged
@@ -37,6 +38,7 @@ class DataNetwork:
         folder: For the daemons' files.
         layout: How hosts and gateways are put together.
         kernel_esp: Whether the kernel has ESP.
+        probe_hz: Probes a second in each tunnel.
         note: Gets what becomes of the world and its daemons.
         now: Seconds since the run began.
 
@@ -53,10 +55,12 @@ class DataNetwork:
         layout: Layout,
         *,
         kernel_esp: bool,
+        probe_hz: float = PROBE_HZ,
         note: Callable[[ProcessChanged], None],
         now: Callable[[], float],
     ) -> None:
         self._scenario = scenario
+        self._probes = ProbePlan(rate_hz=probe_hz)
         tunnels = {name: (tunnel.client, tunnel.server) for name, tunnel in scenario.tunnel.items()}
         wires = scenario.data_network
         self._fabric = planned(tunnels, layout)
@@ -126,7 +130,7 @@ class DataNetwork:
         while True:
             self.probes.unlink(missing_ok=True)
             spawned = await self._network.world.spawn(
-                "", probe_feed.command(self.probes, hosts), log=self._folder / "probes.log"
+                "", probe_feed.command(self.probes, hosts, self._probes), log=self._folder / "probes.log"
             )
             code = await spawned.wait()
             self._note(ProcessChanged(at_s=self._now(), process="probes", state="ended", detail=f"exit code {code}"))

@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from bellweave.edge.gateway import Gateway
+from bellweave.edge.probe import PROBE_HZ
 from bellweave.emu.messages import Fault
 from bellweave.kms.config import KmeConfig
 from bellweave.results.network_records import Event
@@ -88,10 +89,16 @@ class SourceDeployment(Common, frozen=True):
 
 
 class Aead(Line, frozen=True):
-    """One end of a tunnel whose channel is AES-256-GCM over UDP."""
+    """One end of a tunnel whose channel is AES-256-GCM over UDP.
+
+    Attributes:
+        local, remote: Where this end and the other one send from and receive.
+        probe_hz: Probes a second.
+    """
 
     local: Address
     remote: Address
+    probe_hz: float = PROBE_HZ
 
 
 class Ipsec(Line, frozen=True):

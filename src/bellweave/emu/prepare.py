@@ -15,6 +15,7 @@ from bellweave.edge.gateways_file import Gateways, with_mode
 from bellweave.edge.kme_network import directory
 from bellweave.edge.kme_references import check_references
 from bellweave.edge.pki import Authority, Issued
+from bellweave.edge.probe import PROBE_HZ
 from bellweave.emu.deployment import (
     SOURCE,
     Address,
@@ -57,6 +58,7 @@ class Plan:
         saes: SAEs of others, to their nodes: they may ask for whatever key there is, relayed where no link leads.
         services: Where each node's KME listens for SAEs, if that is elsewhere than at its host.
         ports: First port of every host, the others follow; None: free ones.
+        probe_hz: Probes a second in each tunnel that is not IPsec.
     """
 
     scenario: Scenario
@@ -68,6 +70,7 @@ class Plan:
     saes: Mapping[str, str] = field(default_factory=dict)
     services: Mapping[str, Address] = field(default_factory=dict)
     ports: int | None = None
+    probe_hz: float = PROBE_HZ
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,8 @@ class _Deploying:
             channel = self._plan.channels[tunnel, side]
         else:
             here, there = self._at(ends.client, f"{tunnel}/data"), self._at(ends.server, f"{tunnel}/data")
-            channel = Aead(local=here, remote=there) if side == "client" else Aead(local=there, remote=here)
+            local, remote = (here, there) if side == "client" else (there, here)
+            channel = Aead(local=local, remote=remote, probe_hz=self._plan.probe_hz)
         return AgentDeployment(
             tunnel=tunnel,
             side="client" if side == "client" else "server",

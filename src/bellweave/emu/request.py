@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from bellweave.edge.fabric import Layout
 from bellweave.edge.gateways_file import Gateways
+from bellweave.edge.probe import PROBE_HZ
 from bellweave.emu.serve_only import Serving
 from bellweave.scenario.schema import Scenario
 
@@ -29,6 +30,7 @@ class Request:
         layout: Of the data network, with IPsec.
         gateways: Of somebody else's, to be driven instead of ones of our own: all ends of all tunnels.
         serving: Key servers for SAEs of others, and no tunnels.
+        probe_hz: Probes a second in each tunnel.
         hold: Whether events are kept for the result; not for runs without end.
     """
 
@@ -39,4 +41,5 @@ class Request:
     layout: Layout = "bridge"
     gateways: Gateways | None = None
     serving: Serving | None = None
+    probe_hz: float = PROBE_HZ
     hold: bool = True

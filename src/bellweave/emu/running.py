@@ -147,6 +147,7 @@ class Run:
             request.out.absolute() / "gateways",
             request.layout,
             kernel_esp=found.kernel_esp,
+            probe_hz=request.probe_hz,
             note=self._journal.note,
             now=self.now_s,
         )
@@ -174,6 +175,7 @@ class Run:
             folders=folders,
             seeded=request.seeded,
             channels=channels,
+            probe_hz=request.probe_hz,
             agents=serving is None,
             saes={} if serving is None else serving.users(scenario),
             services={} if serving is None else serving.services(scenario),
