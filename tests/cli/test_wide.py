@@ -29,7 +29,7 @@ def test_a_plan_shows_clusters_demands_and_trusted_relays(tmp_path: Path) -> Non
 
 
 def test_a_run_leaves_a_directory_that_reads_and_a_report(tmp_path: Path) -> None:
-    done = bellweave("simulate", "backbone", "--duration-s", "1", "--out", "run", cwd=tmp_path)
+    done = bellweave("simulate", "backbone", "--duration-s", "1", "--no-figures", "--out", "run", cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert "alice-bob" in done.stdout

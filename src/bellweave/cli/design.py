@@ -46,6 +46,9 @@ def design(
         str | None, typer.Option(metavar="N,N,...", help="Numbers of repeaters to look at; default: a dozen.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Scenario file to write with the solution; must not exist.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Of a backbone: draw the candidates into this directory.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Solve for what a data centre lacks, everything else staying as it is.
@@ -74,7 +77,7 @@ def design(
         from bellweave.cli import wide_design
 
         wide_design.refuse(tunnels=tunnels, key_bits=key_bits, period_s=period_s, solve=solve)
-        wide_design.design(asked, distance_km, bits_per_s, headroom, repeaters, out, as_json=as_json)
+        wide_design.design(asked, distance_km, bits_per_s, headroom, repeaters, out, figures=figures, as_json=as_json)
         return
     asked = wished(asked, tunnels=tunnels, key_bits=key_bits, period_s=period_s)
     solutions = _solutions(asked, solve, headroom)

@@ -48,17 +48,18 @@ def _of_study(directory: Path) -> Path:
 
 
 def _of_wide(directory: Path) -> Path:
-    """Make a wide-area run's report again, from its events, and put it on a page."""
-    from bellweave.cli.reproduce import study_page
+    """Make a wide-area run's report, figures and page again, from its events."""
+    from bellweave.report import wide_page
     from bellweave.results.io import write_report
     from bellweave.sim.wide.run import read_run
     from bellweave.sim.wide.summary import summarise
     from bellweave.studies.wide_table import report as made
 
     run = read_run(directory)
-    found = made(run, summarise(run))
+    summary = summarise(run)
+    found = made(run, summary)
     write_report(directory, found)
-    return study_page(found, found.study, directory)
+    return wide_page.run_page(run, summary, found, directory)
 
 
 def _of_network(directory: Path) -> Path:

@@ -69,7 +69,7 @@ def simulate(
         from bellweave.cli import wide
 
         wide.refuse(first_block=first_block, blocks=blocks, level=level, compare_schedulers=compare_schedulers)
-        wide.simulate(loaded, out, seed=seed, duration_s=duration_s, as_json=as_json)
+        wide.simulate(loaded, out, seed=seed, duration_s=duration_s, figures=figures, as_json=as_json)
         return
     if duration_s is not None:
         raise ScenarioError("only a wide-area run has a duration; others have blocks or slots", path="--duration-s")

@@ -48,12 +48,14 @@ def simulate(
     *,
     seed: int | None = None,
     duration_s: float | None = None,
+    figures: bool = True,
     as_json: bool = False,
 ) -> None:
-    """Simulate a wide-area network into a directory, and print what it amounts to."""
+    """Simulate a wide-area network into a directory, and print what it amounts to; draw its page."""
     import msgspec
 
     from bellweave.cli.terminal import counted, print_json
+    from bellweave.report import wide_page
     from bellweave.results.io import write_report
     from bellweave.results.network_records import LevelSampled
     from bellweave.scenario.wide import duration_s as duration_of
@@ -77,12 +79,15 @@ def simulate(
     summary = summarise(run)
     report = made(run, summary)
     write_report(out, report)
+    page = wide_page.run_page(run, summary, report, out) if figures else None
     if as_json:
         print_json(report)
         return
     typer.echo(f"{scenario.name}: {summary.duration_s:g} s, seed {run.manifest.seed}")
     _print_summary(summary)
     typer.echo(f"events: {out / 'events.jsonl'}; report: {out / 'report.json'}")
+    if page is not None:
+        typer.echo(f"page: {page}; figures (.png and .svg) beside it")
 
 
 def show(directories: "list[Path]", *, as_json: bool) -> None:

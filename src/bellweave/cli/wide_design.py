@@ -23,9 +23,10 @@ def design(
     repeaters: str | None,
     out: Path | None,
     *,
+    figures: Path | None = None,
     as_json: bool,
 ) -> None:
-    """Print candidates, and write the best one as a scenario."""
+    """Print candidates, draw them, and write the best one as a scenario."""
     from bellweave import rng
     from bellweave.cli.terminal import print_json
     from bellweave.errors import ScenarioError
@@ -40,6 +41,12 @@ def design(
         print_json(found)
     else:
         _print(found)
+    if figures is not None:
+        from bellweave.report import wide_design_figures
+
+        drawn = wide_design_figures.draw(found, figures)
+        if not as_json:
+            typer.echo(f"figure: {drawn[0]}")
     if found.best is None:
         from bellweave.cli import EXIT_NO_KEY
 
