@@ -60,13 +60,13 @@ def _of_wide(directory: Path) -> Path:
     from bellweave.cli.reproduce import study_page
     from bellweave.results.io import read_manifest, read_wide_events, write_report
     from bellweave.scenario.load import load
-    from bellweave.scenario.wide import duration_s
-    from bellweave.sim.wide import WideRun
+    from bellweave.sim.wide import WideRun, lasted_s
     from bellweave.sim.wide.summary import summarise
     from bellweave.studies.wide_table import report as made
 
     manifest, scenario = read_manifest(directory), load(directory / "scenario.toml")
-    run = WideRun(manifest, scenario, read_wide_events(directory), duration_s(scenario))
+    events = read_wide_events(directory)
+    run = WideRun(manifest, scenario, events, lasted_s(scenario, events))
     found = made(run, summarise(run))
     write_report(directory, found)
     return study_page(found, scenario.name, directory)

@@ -6,7 +6,7 @@ What happens at the same moment happens in this order: faults begin and end; the
 in which it was set going. After the end no request, host or tunnel asks any more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import simpy
 from bellweave.errors import ScenarioError
 from bellweave.results.io import NetworkWriter
 from bellweave.results.records import Manifest, Shard
-from bellweave.results.wide_records import WideEvent
+from bellweave.results.wide_records import PairsClosed, WideEvent
 from bellweave.roles.run import describe
 from bellweave.scenario.load import parse, to_toml
 from bellweave.scenario.schema import Scenario
@@ -66,6 +66,12 @@ def simulate_wide(scenario: Scenario, out: Path | None = None, *, watch: Watch |
             journal = Journal[WideEvent](writer.append, *watches)
             _run(scenario, journal)
     return WideRun(run, scenario, tuple(journal.events), whole_s)
+
+
+def lasted_s(scenario: Scenario, events: Iterable[WideEvent]) -> float:
+    """Return how long demands were served in a run that may have been stopped: until its books of pairs were closed."""
+    closed_s = (event.at_s for event in events if isinstance(event, PairsClosed))
+    return min([duration_s(scenario), *closed_s])
 
 
 def _run(scenario: Scenario, journal: Journal[WideEvent]) -> None:
