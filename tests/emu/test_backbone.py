@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bellweave.cli.report import report
 from bellweave.edge.doctor import examine
 from bellweave.edge.kms_client import KmsClient
 from bellweave.emu.control import Wanted, ask
@@ -165,6 +166,7 @@ async def test_a_killed_repeater_is_gone_round_while_hosts_and_a_tunnel_go_on_ge
             await run.fault("down", "nobody")
         done = await run.ended()
 
+    assert done.duration_s < 90.0  # it was stopped
     assert {each.lost for each in of(done.events, LanesEnded)} >= {"n2", "n1-n2"}
     changes = [(each.fault, each.active) for each in of(done.events, FaultChanged)]
     assert changes == [("down n2", True), ("down n2", False), ("cut n1-n2", True)]
@@ -243,6 +245,8 @@ async def test_what_nobody_disturbs_makes_the_key_of_the_simulation_block_by_blo
         assert (each.pairs, each.bits, each.chsh) == (own.pairs, own.bits, own.chsh)
         assert each.keys > 0 or name != "cluster"  # a backbone's keys are few, and some are left
     assert sum(each.bits for each in ours.demands.values()) > 0
+    report(tmp_path / "run")
+    assert "key_bits_per_s" in (tmp_path / "run" / "report.html").read_text()
     require_books(emulated)
 
 

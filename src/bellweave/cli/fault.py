@@ -12,7 +12,7 @@ def fault(
         str,
         typer.Argument(metavar="KIND", help="eavesdropper, cut, down, partition, store, charon or clock."),
     ],
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="What it befalls: a link, a node, or a gateway.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="What it befalls: a link, hop, node or gateway.")],
     *,
     for_s: Annotated[
         float | None, typer.Option("--for", min=0.0, metavar="SECONDS", help="It ends by itself so much later.")
@@ -28,10 +28,15 @@ def fault(
     `down NODE` kills a node's process, and starts it again at the end; `clock NODE` sets its clock wrong, by `--value`
     seconds; `store NODE` locks the store of its key server.
 
+    In a wide-area network `down` also takes a repeater or a master, whose stored pairs are lost, and `cut` a hop, or a
+    slave's fibre by the slave's name: paths go round them.
+
     `partition LINK`, or `NODE,NODE`, keeps two key servers from each other. `charon TUNNEL.client`, or `.server`, kills
     that gateway's IKE daemon, which is started again by itself.
 
     Example: bellweave fault out/emulated/datacenter-modern eavesdropper alice-bob --for 10
+
+    Example: bellweave fault out/emulated/backbone down n2 --for 8
     """
     import asyncio
 

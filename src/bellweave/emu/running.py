@@ -117,7 +117,7 @@ class Run:
                 children[name] = Child(name, deployment, logs / f"{name}.log", self._heard)
             await stack.enter_async_context(control.serving(self._request.out, self._faults.order))
             if await _first(self._start(made), stopping) and await _first(self._over(), stopping):
-                self._say("the last slot has ended")
+                self._say("the last slot has ended" if self._scenario.schedule else "the time is over")
             await self._finish()
 
     # ----------------------------------------------------------------------------------------------------------- start

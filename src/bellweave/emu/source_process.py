@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
+import structlog
 
 from bellweave.edge.memory_files import MemoryFiles
 from bellweave.edge.tls import server_context
@@ -15,6 +16,8 @@ from bellweave.errors import BellweaveError, ScenarioError
 from bellweave.roles.randomness import Secret, Seeded
 from bellweave.scenario.load import parse
 from bellweave.scenario.wide import is_wide
+
+_log = structlog.get_logger(__name__)
 
 Say = Callable[[msgspec.Struct], None]
 
@@ -70,6 +73,9 @@ async def _work(source: Source | Backbone, say: Say) -> None:
         await source.run()
     except BellweaveError as error:
         say(Said(what="problem", detail=str(error)))
+    except Exception as error:  # noqa: BLE001 a mistake of ours ends the run in order
+        _log.exception("the source has failed")
+        say(Said(what="problem", detail=f"the source has failed: {type(error).__name__}: {error}"))
     say(Said(what="over"))
 
 

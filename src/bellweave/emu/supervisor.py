@@ -26,7 +26,7 @@ from bellweave.roles.run import NetworkRun, describe
 from bellweave.scenario.load import parse, to_toml
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import duration_s, is_wide
-from bellweave.sim.wide import WideRun
+from bellweave.sim.wide import WideRun, lasted_s
 
 __all__ = ["Request", "emulate", "emulate_wide"]
 
@@ -79,8 +79,9 @@ async def emulate_wide(
         raise ScenarioError("a wide-area run needs slaves", path="slave")
     whole_s = duration_s(scenario)
     manifest = describe(scenario, Shard(blocks=1), verb=f"{WIDE_VERB} {whole_s!r} s")
-    events, lasted_s = await _lived(scenario, request, manifest, (stop, watch, say, announce))
-    return WideRun(manifest, scenario, cast("tuple[WideEvent, ...]", events), min(whole_s, lasted_s))
+    happened, _ = await _lived(scenario, request, manifest, (stop, watch, say, announce))
+    events = cast("tuple[WideEvent, ...]", happened)
+    return WideRun(manifest, scenario, events, lasted_s(scenario, events))
 
 
 async def _lived(

@@ -6,7 +6,7 @@ What happens at the same moment happens in this order: faults begin and end; the
 in which it was set going. After the end no request, host or tunnel asks any more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import simpy
 from bellweave.errors import ScenarioError
 from bellweave.results.io import NetworkWriter, read_manifest, read_wide_events
 from bellweave.results.records import Manifest, Shard
-from bellweave.results.wide_records import WideEvent
+from bellweave.results.wide_records import PairsClosed, WideEvent
 from bellweave.roles.run import describe
 from bellweave.scenario.load import load, parse, to_toml
 from bellweave.scenario.schema import Scenario
@@ -75,7 +75,14 @@ def read_run(directory: Path) -> WideRun:
         ScenarioError: If it holds none.
     """
     scenario = load(directory / "scenario.toml")
-    return WideRun(read_manifest(directory), scenario, read_wide_events(directory), duration_s(scenario))
+    events = read_wide_events(directory)
+    return WideRun(read_manifest(directory), scenario, events, lasted_s(scenario, events))
+
+
+def lasted_s(scenario: Scenario, events: Iterable[WideEvent]) -> float:
+    """Return how long demands were served in a run that may have been stopped: until its books of pairs were closed."""
+    closed_s = (event.at_s for event in events if isinstance(event, PairsClosed))
+    return min([duration_s(scenario), *closed_s])
 
 
 def _run(scenario: Scenario, journal: Journal[WideEvent]) -> None:
