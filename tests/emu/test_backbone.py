@@ -21,7 +21,8 @@ from bellweave.edge.kms_client import KmsClient
 from bellweave.emu.control import Wanted, ask
 from bellweave.emu.deployment import Happened
 from bellweave.emu.messages import Fault
-from bellweave.emu.supervisor import Request, emulate_wide
+from bellweave.emu.request import Request
+from bellweave.emu.wide import emulate_wide
 from bellweave.errors import KeyServerError, ScenarioError
 from bellweave.results.io import read_wide_events
 from bellweave.results.network_records import (

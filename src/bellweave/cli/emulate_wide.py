@@ -25,7 +25,7 @@ def emulate(request: "Request", out: Path, *, as_json: bool) -> None:
     from bellweave.cli.emulate import say, stopped_by_signals
     from bellweave.cli.terminal import print_json
     from bellweave.emu.serve_only import hints
-    from bellweave.emu.supervisor import emulate_wide
+    from bellweave.emu.wide import emulate_wide
     from bellweave.results.io import write_report
     from bellweave.sim.wide.summary import summarise
     from bellweave.studies.wide_table import report as made

@@ -18,7 +18,7 @@ from bellweave.edge.kms_client import KmsClient
 from bellweave.errors import KeyServerError
 from bellweave.results.wide_records import Fetched
 from bellweave.scenario.schema import Scenario
-from bellweave.sim.wide.hosts import turns
+from bellweave.scenario.wide_directory import turns
 
 FETCH_S = 1.0
 LEFT_KEYS = 8

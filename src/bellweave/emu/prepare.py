@@ -34,7 +34,7 @@ from bellweave.scenario.directory import directories, ends_of, nodes_of, sae_nam
 from bellweave.scenario.load import to_toml
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import is_wide
-from bellweave.sim.wide.directories import directories as wide_directories
+from bellweave.scenario.wide_directory import directories as wide_directories
 
 SECRET_BYTES = 32
 MASTER_KEY_BYTES = 32

@@ -3,19 +3,23 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
 from bellweave.edge.memory_files import MemoryFiles
 from bellweave.edge.tls import server_context
-from bellweave.emu.backbone import Backbone
-from bellweave.emu.deployment import Command, Drain, Order, Said, SourceDeployment
+from bellweave.emu.deployment import Command, Drain, Order, Said, Secrets, SourceDeployment
 from bellweave.emu.source import Source
 from bellweave.errors import BellweaveError, ScenarioError
 from bellweave.roles.randomness import Secret, Seeded
 from bellweave.scenario.load import parse
+from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import is_wide
+
+if TYPE_CHECKING:
+    from bellweave.emu.backbone import Backbone
 
 _log = structlog.get_logger(__name__)
 
@@ -34,16 +38,11 @@ async def run(deployment: SourceDeployment, say: Say, commands: AsyncIterator[Co
         say(Said(what="problem", detail=detail))
 
     given = deployment.secrets
-    randomness = Seeded(scenario.run.seed) if given is None else Secret(given.run, given.own)
     files = MemoryFiles()
     ca = files.path("ca.crt", deployment.ca)
     cert = files.path("source.crt", deployment.device.certificate)
     key = files.path("source.key", deployment.device.key)
-    source: Source | Backbone
-    if is_wide(scenario):
-        source = Backbone(scenario, seeded=given is None, note=say, say=complain)
-    else:
-        source = Source(scenario, randomness, note=say, say=complain)
+    source = _made(scenario, given, say, complain)
     host, port = deployment.listen
     try:
         await source.serve(server_context(ca, cert, key, least_version="1.3"), host, port)
@@ -53,7 +52,7 @@ async def run(deployment: SourceDeployment, say: Say, commands: AsyncIterator[Co
     working = [asyncio.create_task(_work(source, say)), asyncio.create_task(_tell_begun(source, say))]
     try:
         async for command in commands:
-            if isinstance(command, Drain) and isinstance(source, Backbone):
+            if isinstance(command, Drain) and not isinstance(source, Source):
                 source.stop()
             if isinstance(command, Order):
                 try:
@@ -68,7 +67,16 @@ async def run(deployment: SourceDeployment, say: Say, commands: AsyncIterator[Co
         files.close()
 
 
-async def _work(source: Source | Backbone, say: Say) -> None:
+def _made(scenario: Scenario, given: Secrets | None, say: Say, complain: Callable[[str], None]) -> "Source | Backbone":
+    if is_wide(scenario):
+        from bellweave.emu.backbone import Backbone as Made  # noqa: PLC0415 a data centre needs none of it
+
+        return Made(scenario, seeded=given is None, note=say, say=complain)
+    randomness = Seeded(scenario.run.seed) if given is None else Secret(given.run, given.own)
+    return Source(scenario, randomness, note=say, say=complain)
+
+
+async def _work(source: "Source | Backbone", say: Say) -> None:
     try:
         await source.run()
     except BellweaveError as error:
@@ -79,6 +87,6 @@ async def _work(source: Source | Backbone, say: Say) -> None:
     say(Said(what="over"))
 
 
-async def _tell_begun(source: Source | Backbone, say: Say) -> None:
+async def _tell_begun(source: "Source | Backbone", say: Say) -> None:
     await source.begun.wait()
     say(Said(what="begun", at_s=time.monotonic() - source.now_s()))

@@ -1,4 +1,4 @@
-"""Runs an emulated network: :func:`emulate`; of a wide-area network: :func:`emulate_wide`.
+"""Runs an emulated network: :func:`emulate`.
 
 The run directory is that of a simulation (:mod:`bellweave.results.io`), and beside it ``logs``, a folder for each
 node's store under ``nodes``, the daemons' under ``gateways``, and ``control``, the socket for commands. A directory is
@@ -21,17 +21,13 @@ from bellweave.errors import ScenarioError
 from bellweave.results.io import NetworkWriter
 from bellweave.results.network_records import Event
 from bellweave.results.records import Manifest, Shard
-from bellweave.results.wide_records import WideEvent
 from bellweave.roles.run import NetworkRun, describe
 from bellweave.scenario.load import parse, to_toml
 from bellweave.scenario.schema import Scenario
-from bellweave.scenario.wide import duration_s, is_wide
-from bellweave.sim.wide import WideRun, lasted_s
 
-__all__ = ["Request", "emulate", "emulate_wide"]
+__all__ = ["Request", "emulate"]
 
 VERB = "emulate-network"
-WIDE_VERB = "emulate-wide"
 
 
 async def emulate(
@@ -60,31 +56,12 @@ async def emulate(
         raise ScenarioError("an emulated network needs a [schedule] table", path="schedule")
     slots = schedule.slots or scenario.run.blocks
     manifest = describe(scenario, Shard(blocks=slots), verb=VERB)
-    events, lasted_s = await _lived(scenario, request, manifest, (stop, watch, say, announce))
+    events, lasted_s = await lived(scenario, request, manifest, (stop, watch, say, announce))
     duration_s = min(slots * schedule.wall_slot_s, lasted_s)
     return NetworkRun(manifest, scenario, cast("tuple[Event, ...]", events), duration_s)
 
 
-async def emulate_wide(
-    request: Request,
-    *,
-    stop: asyncio.Event | None = None,
-    watch: Sink | None = None,
-    say: Say | None = None,
-    announce: Announce | None = None,
-) -> WideRun:
-    """Emulate a wide-area network for its duration, by the clock; arguments and errors are those of :func:`emulate`."""
-    scenario = parse(to_toml(request.scenario))
-    if not is_wide(scenario):
-        raise ScenarioError("a wide-area run needs slaves", path="slave")
-    whole_s = duration_s(scenario)
-    manifest = describe(scenario, Shard(blocks=1), verb=f"{WIDE_VERB} {whole_s!r} s")
-    happened, _ = await _lived(scenario, request, manifest, (stop, watch, say, announce))
-    events = cast("tuple[WideEvent, ...]", happened)
-    return WideRun(manifest, scenario, events, lasted_s(scenario, events))
-
-
-async def _lived(
+async def lived(
     scenario: Scenario,
     request: Request,
     manifest: Manifest,

@@ -140,7 +140,7 @@ class PairsClosed(Happening, frozen=True):
     swapped: int
     measured: int
     expired: int
-    purified: int
+    purified: int = 0
     held: int
     attempts: int
 

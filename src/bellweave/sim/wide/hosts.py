@@ -7,7 +7,6 @@ different keys under one id are a defect. Of a pool that a tunnel uses too they 
 
 import base64
 import hmac
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import msgspec
@@ -18,6 +17,7 @@ from bellweave.api.http import Request, Response
 from bellweave.network.wide.params import SemiQuantum
 from bellweave.network.wide.semi_quantum import latency_s
 from bellweave.results.wide_records import Fetched, WideEvent
+from bellweave.scenario.wide_directory import turns
 from bellweave.sim.network.journal import Journal
 from bellweave.sim.network.nodes import NodeFailedError, Nodes, Process
 
@@ -136,11 +136,3 @@ class Hosts:
     def _request(self, node: str, request: Request, host: str) -> Process[Response]:
         kme = self._nodes[node].kme
         return (yield from self._nodes.perform(node, etsi014.handle(request, host, kme, self._env.now)))
-
-
-def turns(masters: tuple[str, ...], slaves: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of hosts for ever, each of the longer list once a round; none if one slave has no host."""
-    most = max(len(masters), len(slaves)) if masters and slaves else 0
-    while most:
-        for turn in range(most):
-            yield masters[turn % len(masters)], slaves[turn % len(slaves)]

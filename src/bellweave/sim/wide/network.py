@@ -10,11 +10,11 @@ from bellweave.results.wide_records import KeyMade, WideEvent
 from bellweave.roles.source import Presence
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import duration_s
+from bellweave.scenario.wide_directory import directories
 from bellweave.sim.network.books import Books
 from bellweave.sim.network.gateways import TunnelRun
 from bellweave.sim.network.journal import Journal
 from bellweave.sim.network.nodes import NodeFailedError, Nodes, Process
-from bellweave.sim.wide.directories import directories
 from bellweave.sim.wide.hosts import LEFT_KEYS, Hosts
 from bellweave.sim.wide.keys import BYTE, Made
 from bellweave.sim.wide.plane import Plane, harvest_every_s

@@ -46,3 +46,11 @@ def _host_pairs(scenario: Scenario, demand: Demand) -> Iterator[Pair]:
             for slave in scenario.slave[b].hosts:
                 origins: tuple[Origin, ...] = ("direct",) if demand.derived_bits is None else ("expanded",)
                 yield Pair(master=master, slave=slave, origins=origins)
+
+
+def turns(masters: tuple[str, ...], slaves: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of hosts for ever, each of the longer list once a round; none if one slave has no host."""
+    most = max(len(masters), len(slaves)) if masters and slaves else 0
+    while most:
+        for turn in range(most):
+            yield masters[turn % len(masters)], slaves[turn % len(slaves)]
