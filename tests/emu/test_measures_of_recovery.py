@@ -61,8 +61,11 @@ def test_a_tunnel_is_back_when_its_probes_are_answered_after_the_fault_ended() -
 def test_a_tunnel_that_is_not_back_in_ten_seconds_is_a_violation(back_s: float | None) -> None:
     came = () if back_s is None else (probed(back_s, 20),)
     wrong, _ = judged(
-        fault(10.0, "cut user1-user2", active=True), fault(14.0, "cut user1-user2", active=False), probed(15.0, 0), *came
-    )  # fmt: skip
+        fault(10.0, "cut user1-user2", active=True),
+        fault(14.0, "cut user1-user2", active=False),
+        probed(15.0, 0),
+        *came,
+    )
     assert len(wrong) == 1
     assert TUNNEL in wrong[0]
 

@@ -140,9 +140,9 @@ class PairsClosed(Happening, frozen=True):
     swapped: int
     measured: int
     expired: int
-    purified: int = 0
     held: int
     attempts: int
+    purified: int = 0
 
 
 WideEvent = (
