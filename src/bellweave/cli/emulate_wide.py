@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from bellweave.emu.deployment import Happened
     from bellweave.emu.request import Announce, Request
+    from bellweave.scenario.schema import Scenario
     from bellweave.sim.wide import WideRun
     from bellweave.sim.wide.summary import WideSummary
 
@@ -30,13 +31,15 @@ def emulate(request: "Request", out: Path, *, as_json: bool) -> None:
     from bellweave.sim.wide.summary import summarise
     from bellweave.studies.wide_table import report as made
 
+    pair = _pair(request.scenario)
+
     def announce(where: dict[str, Any]) -> None:
-        for text in hints(where):
+        for text in hints(where, pair):
             say(text)
 
     async def run() -> "WideRun":
         watch = _printer(as_json=as_json)
-        told: Announce | None = None if as_json or len(request.scenario.slave) < 2 else announce
+        told: Announce | None = None if as_json or pair is None else announce
         return await emulate_wide(request, stop=stopped_by_signals(), watch=watch, say=say, announce=told)
 
     done = asyncio.run(run())
@@ -51,6 +54,15 @@ def emulate(request: "Request", out: Path, *, as_json: bool) -> None:
     typer.echo(f"{done.scenario.name}, emulated: {summary.duration_s:g} s, seed {done.manifest.seed}")
     _print_summary(done, summary)
     typer.echo(f"events: {out / 'events.jsonl'}; report: {out / 'report.json'}; page: bellweave report {out}")
+
+
+def _pair(scenario: "Scenario") -> tuple[str, str] | None:
+    """Return two hosts that share key, of the first demand that has some at both ends."""
+    hosts = {name: slave.hosts for name, slave in scenario.slave.items()}
+    pairs = (
+        (hosts[each.a][0], hosts[each.b][0]) for each in scenario.demand.values() if hosts[each.a] and hosts[each.b]
+    )
+    return next(pairs, None)
 
 
 def _printer(*, as_json: bool) -> "Callable[[Happened], None]":

@@ -86,13 +86,13 @@ def export(out: Path, authority: Authority, saes: Mapping[str, str], services: M
     return {"ca": str(ca), "kmes": kmes, "saes": users}
 
 
-def hints(where: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what people can do with it: URLs, and commands that work as they stand."""
+def hints(where: Mapping[str, Any], pair: tuple[str, str] | None = None) -> Iterator[str]:
+    """Yield what people can do with it: URLs, and commands that work as they stand, for this pair or the first one."""
     yield "key servers (ETSI GS QKD 014, mutual TLS):"
     for node, url in where["kmes"].items():
         yield f"  {node}: {url}"
     yield f"certificates of the SAEs, and their keys: {Path(where['ca']).parent / 'saes'}; the authority: {where['ca']}"
-    master, slave = _pair(where["saes"])
+    master, slave = pair or _pair(where["saes"])
     yield f"a key for {master} and {slave}, once there is some (503 until then):"
     yield f"  {_curl(where, master, slave, 'enc_keys')}"
     yield "and at the other end, with the key_ID from the answer:"
