@@ -134,10 +134,11 @@ def emulate(
     if scenario is None:
         raise ScenarioError("expected a scenario file or the name of a preset", path="SCENARIO")
     if _is_wide(scenario):
+        from bellweave.cli import emulate_wide
         from bellweave.cli.wide import refuse
 
         refuse(speed=speed, slots=slots, attach=attach, sae=sae, prepare=prepare, host=host)
-        _emulate_wide(
+        emulate_wide.run(
             scenario, out, seed, duration_s, period_s, channel, layout, listen if serve_only else None, as_json=as_json
         )
         return
@@ -145,7 +146,7 @@ def emulate(
         wanted = _wanted(scenario, speed, seed, slots, duration_s, default_speed=None)
         _serve(wanted, out, sae, listen, seeded=seed is not None, endless=slots is duration_s is None, as_json=as_json)
         return
-    wanted = _refreshed(_wanted(scenario, speed, seed, slots, duration_s), period_s)
+    wanted = refreshed(_wanted(scenario, speed, seed, slots, duration_s), period_s)
     gateways = None
     if attach is not None:
         from bellweave.edge.gateways_file import load
@@ -190,49 +191,6 @@ def _is_wide(name: str) -> bool:
     return is_wide(load(name))
 
 
-def _emulate_wide(
-    name: str,
-    out: Path | None,
-    seed: int | None,
-    duration_s: float | None,
-    period_s: float | None,
-    channel: Channel,
-    layout: Layout,
-    listen: str | None,
-    *,
-    as_json: bool,
-) -> None:
-    """Run a wide-area network on this machine; with ``listen``, without tunnels and hosts of its own, until Ctrl-C."""
-    from msgspec.structs import replace
-
-    from bellweave.cli import emulate_wide
-    from bellweave.emu.serve_only import Serving
-    from bellweave.emu.supervisor import Request
-    from bellweave.scenario.load import load
-
-    scenario = load(name)
-    lasts_s = duration_s or (scenario.run.duration_s if listen is None else float(ENDLESS))
-    given = {"duration_s": lasts_s} | ({} if seed is None else {"seed": seed})
-    scenario = replace(scenario, run=replace(scenario.run, **given))
-    if period_s is not None:
-        scenario = _refreshed(scenario, period_s)
-    serving = None
-    if listen is not None:
-        address, port = _address(listen)
-        serving = Serving(saes={}, host=address, port=port)
-    directory = out or Path("out") / ("emulated" if listen is None else "served") / scenario.name
-    request = Request(
-        scenario=scenario,
-        out=directory,
-        channel=channel,
-        layout=layout,
-        serving=serving,
-        seeded=serving is None or seed is not None,
-        hold=serving is None,
-    )
-    emulate_wide.emulate(request, directory, as_json=as_json)
-
-
 def _serve(
     scenario: "Scenario",
     out: Path | None,
@@ -252,7 +210,7 @@ def _serve(
 
     if endless and scenario.schedule is not None:
         scenario = replace(scenario, schedule=replace(scenario.schedule, slots=ENDLESS))
-    address, port = _address(listen)
+    address, port = address_of(listen)
     serving = Serving(saes=placed(saes), host=address, port=port)
     directory = out or Path("out") / "served" / scenario.name
     request = Request(scenario=scenario, out=directory, serving=serving, seeded=seeded, hold=False)
@@ -267,7 +225,7 @@ def _serve(
     _run(request, as_json=as_json, quiet=True, announce=announce)
 
 
-def _address(listen: str) -> tuple[str, int]:
+def address_of(listen: str) -> tuple[str, int]:
     """Return the host and the port of HOST[:PORT]."""
     from bellweave.emu.serve_only import PORT
     from bellweave.errors import ScenarioError
@@ -312,7 +270,7 @@ def _wanted(
     return replace(scenario, schedule=schedule, run=run)
 
 
-def _refreshed(scenario: "Scenario", period_s: float | None) -> "Scenario":
+def refreshed(scenario: "Scenario", period_s: float | None) -> "Scenario":
     """Return the scenario with all tunnels refreshed so often: seconds by the clock, whatever the speed."""
     from msgspec.structs import replace
 

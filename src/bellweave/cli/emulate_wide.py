@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bellweave.cli.emulate import Channel, Layout
     from bellweave.emu.deployment import Happened
     from bellweave.emu.request import Announce, Request
     from bellweave.scenario.schema import Scenario
@@ -19,7 +20,50 @@ PROGRESS_S = 2.0
 """So often a line says how much key there was."""
 
 
-def emulate(request: "Request", out: Path, *, as_json: bool) -> None:
+def run(
+    name: str,
+    out: Path | None,
+    seed: int | None,
+    duration_s: float | None,
+    period_s: float | None,
+    channel: "Channel",
+    layout: "Layout",
+    listen: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Run a wide-area network on this machine; with ``listen``, without tunnels and hosts of its own, until Ctrl-C."""
+    from msgspec.structs import replace
+
+    from bellweave.cli.emulate import ENDLESS, address_of, refreshed
+    from bellweave.emu.serve_only import Serving
+    from bellweave.emu.supervisor import Request
+    from bellweave.scenario.load import load
+
+    scenario = load(name)
+    lasts_s = duration_s or (scenario.run.duration_s if listen is None else float(ENDLESS))
+    given = {"duration_s": lasts_s} | ({} if seed is None else {"seed": seed})
+    scenario = replace(scenario, run=replace(scenario.run, **given))
+    if period_s is not None:
+        scenario = refreshed(scenario, period_s)
+    serving = None
+    if listen is not None:
+        address, port = address_of(listen)
+        serving = Serving(saes={}, host=address, port=port)
+    directory = out or Path("out") / ("emulated" if listen is None else "served") / scenario.name
+    request = Request(
+        scenario=scenario,
+        out=directory,
+        channel=channel,
+        layout=layout,
+        serving=serving,
+        seeded=serving is None or seed is not None,
+        hold=serving is None,
+    )
+    _emulate(request, directory, as_json=as_json)
+
+
+def _emulate(request: "Request", out: Path, *, as_json: bool) -> None:
     """Run a wide-area network until it is over or somebody says stop, write its report, and print it."""
     import asyncio
 
