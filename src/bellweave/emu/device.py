@@ -137,14 +137,19 @@ class Device:
         await self._listener.start(host, port)
         return self._listener.port
 
-    async def run(self) -> None:
-        """Join the source, and work until its last slot has ended and what is under way is done."""
+    async def run(self, *, warm: bool = True) -> None:
+        """Join the source, and work until its last slot has ended and what is under way is done.
+
+        Args:
+            warm: Whether to load compiled code and tables first, so that the first block is quick.
+        """
         for peer, pair in self._pairs.items():
             if self.name < peer:
                 task = asyncio.create_task(pair.call(lambda peer=peer: self._dialled(Holder("device", peer))))  # type: ignore[misc]
                 self._tasks.add(task)
         try:
-            await asyncio.to_thread(warm_up.distillation, self._scenario)
+            if warm:
+                await asyncio.to_thread(warm_up.distillation, self._scenario)
             pause_s = LEAST_PAUSE_S
             while not await self._joined():
                 await asyncio.sleep(pause_s)

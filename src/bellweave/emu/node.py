@@ -37,6 +37,9 @@ from bellweave.scenario.load import parse
 STEP_S = 20.0
 """How long a node waits for the KMEs of its peers before it joins the source all the same: it may be they that fail."""
 
+AGAIN_S = 0.5
+"""And so long when it was started again: the run goes on, and tunnels to those that are there shall come back."""
+
 POLL_S = 0.05
 INGEST_PAUSE_S = 0.5
 SETTLE_S = 1.0
@@ -93,6 +96,7 @@ class Node:
         self._scenario = parse(deployment.scenario)
         self._files = MemoryFiles()
         self._ca = self._files.path("ca.crt", deployment.ca)
+        self._again = self._store().exists()
         self._kme = self._made_kme()
         name = deployment.name
         self._peers = {
@@ -198,6 +202,10 @@ class Node:
         config: KmeConfig = msgspec.structs.replace(given.kme, tls=tls)
         return KmeNode(config, Path(given.folder), master_key=given.master_key)
 
+    def _store(self) -> Path:
+        """Return where the KME's store lies, or will."""
+        return Path(self._deployment.folder) / self._deployment.kme.store.removeprefix("sqlite:///")
+
     def _pair(self, credentials: Credentials, name: str) -> tuple[Path, Path]:
         return self._files.path(f"{name}.crt", credentials.certificate), self._files.path(
             f"{name}.key", credentials.key
@@ -206,12 +214,12 @@ class Node:
     async def _join(self) -> None:
         """Meet the peers' KMEs, then work with the source until it has ended."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STEP_S):
+            async with asyncio.timeout(AGAIN_S if self._again else STEP_S):
                 while not all(self._kme.kme.in_step(peer) for peer in self._peers.values()):  # noqa: ASYNC110 no event
                     await asyncio.sleep(POLL_S)
         self._say(Said(what="in step", detail=self._address()))
         try:
-            await self._device.run()
+            await self._device.run(warm=not self._again)
         except Exception as error:
             _log.exception("the device end has failed")
             self._complain(f"the device end has failed: {type(error).__name__}: {error}")
@@ -266,7 +274,7 @@ class Node:
         """Hold the store's write lock, as another program would that hangs."""
         if self._locked is not None:
             return
-        path = Path(self._deployment.folder) / self._deployment.kme.store.removeprefix("sqlite:///")
+        path = self._store()
 
         def locked() -> sqlite3.Connection:
             connection = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
