@@ -319,7 +319,7 @@ def gated(monkeypatch: pytest.MonkeyPatch) -> dict[str, Gated]:
     """Have nodes use stores that tests can hold up and break."""
     stores = {name: Gated() for name in PEER}
 
-    def opened(config: KmeConfig, base: Path) -> Opened:
+    def opened(config: KmeConfig, base: Path, master_key: bytes | None) -> Opened:
         return Opened(stores[config.directory.kme], "gated", in_memory=False, shared=False)
 
     monkeypatch.setattr(kme_node, "opened", opened)

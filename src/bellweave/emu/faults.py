@@ -148,7 +148,8 @@ class Faults:
         scenario = self._scenario
         known = _targets(scenario).get(fault.kind)
         if known is not None:
-            _require(fault.target, known, "such target")
+            what = "link" if fault.kind in AT_SOURCE else "node"
+            _require(fault.target, known, "such target" if is_wide(scenario) else what)
         match fault.kind:
             case "partition":
                 self._pair(fault.target)
