@@ -26,6 +26,7 @@ demo: .venv/ready ## both published links, a recorded experiment, a data centre 
 
 .PHONY: test
 test: .venv/ready ## run the tests (JOBS=n processes)
+	@.venv/bin/python -m bellweave.testing.compiled
 	@.venv/bin/python -m pytest -q -n $(JOBS) --maxprocesses 8
 
 .PHONY: check

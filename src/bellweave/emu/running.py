@@ -35,7 +35,7 @@ from bellweave.scenario.directory import hosts_of, nodes_of
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import is_wide
 
-START_S = 60.0
+START_S = 300.0
 """How long the processes may take until all are in step."""
 
 FINISH_S = 25.0
