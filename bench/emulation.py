@@ -30,6 +30,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 from emulation_network import RunningNetwork, cpu_s, load, pss_bytes
@@ -219,9 +220,11 @@ async def measures(rows: list[str], rounds: int) -> Results:
     for row in rows:
         for measure in (idle, in_turn, together):
             with tempfile.TemporaryDirectory(prefix="emulation-") as folder:
-                found |= await measure(row, Path(folder), rounds)
+                measured = await measure(row, Path(folder), rounds)
+            found |= measured
             loads.append(load())
-            print(f"{row}: {measure.__name__}, load average {loads[-1]:.1f}", file=sys.stderr, flush=True)
+            print(f"{measure.__name__}, load average {loads[-1]:.1f}", file=sys.stderr)
+            show(measured, sys.stderr)
     found["load average of the machine"] = {"value": statistics.median(loads), "unit": "processes", "target": None}
     return found
 
@@ -237,9 +240,14 @@ def main() -> None:
     if given.json:
         print(json.dumps(rows))
         return
+    show(rows, sys.stdout)
+
+
+def show(rows: Results, where: TextIO) -> None:
+    """Print a table."""
     for name, each in rows.items():
         target = "" if each["target"] is None else f"   (target {each['target']:g})"
-        print(f"{name:52} {each['value']:10.4g} {each['unit']}{target}")
+        print(f"{name:52} {each['value']:10.4g} {each['unit']}{target}", file=where, flush=True)
 
 
 if __name__ == "__main__":
