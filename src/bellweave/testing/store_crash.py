@@ -139,7 +139,7 @@ def deliver_all(url: str, said: str, server: str) -> None:
 
 
 class Told:
-    """What workers said before they were killed, in one file or several."""
+    """What workers said before they were killed, each in a file of its own; a last line that was torn counts not."""
 
     def __init__(self, *said: Path) -> None:
         lines = [line.split() for file in said if file.exists() for line in file.read_text().split("\n")[:-1]]

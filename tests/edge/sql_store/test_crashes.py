@@ -21,12 +21,12 @@ def kill_again_and_again(url: str, said: Path, rounds: int) -> Told:
     context.set_forkserver_preload(PRELOADED)
     delays = stream(1, "testing", "kill").uniform(0.0, 0.08, rounds)
     prepare(url, 64)
-    for delay_s in delays:
-        length = said.stat().st_size if said.exists() else 0
-        child = context.Process(target=work, args=(url, str(said)))
+    files = [said.with_name(f"{said.name}-{index}") for index in range(rounds)]  # a kill may tear a file's last line
+    for file, delay_s in zip(files, delays, strict=True):
+        child = context.Process(target=work, args=(url, str(file)))
         child.start()
         deadline_s = time.monotonic() + 20.0
-        while not said.exists() or said.stat().st_size == length:  # it is at work
+        while not file.exists() or file.stat().st_size == 0:  # it is at work
             assert child.is_alive(), "the worker ended by itself"
             assert time.monotonic() < deadline_s
             time.sleep(0.001)
@@ -34,7 +34,7 @@ def kill_again_and_again(url: str, said: Path, rounds: int) -> Told:
         child.kill()
         child.join()
         child.close()
-    told = Told(said)
+    told = Told(*files)
     told.check(url)
     return told
 
