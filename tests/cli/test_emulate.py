@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from bellweave import cli
+from bellweave.edge.ports import free_ports
 from bellweave.results.io import read_events
 from bellweave.results.network_records import BlockDistilled, LedgerClosed, SessionBegan, SessionEnded
 from bellweave.scenario.load import to_toml
@@ -179,7 +180,7 @@ def test_two_emulations_at_once_do_not_meet_and_do_not_share_a_directory(tmp_pat
 def test_others_get_keys_with_the_curl_commands_that_are_printed(tmp_path: Path) -> None:
     program("curl", "curl")
     scenario = written(tmp_path, quick())
-    listen = f"127.0.0.1:{20000 + os.getpid() % 20000}"
+    listen = f"127.0.0.1:{free_ports(['127.0.0.1'])[0]}"  # the second server's is ten further
     arguments = ("--serve-only", "--sae", "enc 1@user1", "--sae", "enc/2@user2", "--listen", listen, "--out", "run")
     with running(scenario, *arguments, cwd=tmp_path) as process:
         text = until(tmp_path / "printed", "status")

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bellweave.edge.ports import free_ports
 from bellweave.testing.key_servers import block
 from bellweave.testing.sandbox import Sandbox, bellweave, sandbox
 
@@ -139,7 +140,7 @@ def test_a_network_is_made_served_and_fed_with_distilled_blocks(tmp_path: Path) 
     finally:
         for server in servers.values():
             server.send_signal(signal.SIGTERM)
-            assert server.wait(20) == 0
+            assert server.wait(60) == 0
             if server.stdout:
                 server.stdout.close()
 
@@ -149,12 +150,13 @@ def test_a_network_is_made_served_and_fed_with_distilled_blocks(tmp_path: Path) 
 
 
 def _use_free_ports(configs: dict[str, Path]) -> None:
-    """Other tests may run at the usual ports; links, which are dialled, keep theirs but move away."""
+    """Other tests may run at the usual ports; links, which are dialled, get some that are free."""
+    one, other = free_ports(["127.0.0.1"] * 2)
     for path in configs.values():
         text = path.read_text()
         for usual in ("8443", "8453", "25575", "25585", "8444", "8454", "8446", "8456", "8447", "8457"):
             text = text.replace(f":{usual}", ":0")
-        path.write_text(text.replace(":8445", ":28445").replace(":8455", ":28455"))
+        path.write_text(text.replace(":8445", f":{one}").replace(":8455", f":{other}"))
 
 
 def _url(address: list[object]) -> str:
@@ -163,7 +165,7 @@ def _url(address: list[object]) -> str:
 
 def _retried(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command until the KMEs have confirmed what was pushed."""
-    end_s = time.monotonic() + 30.0
+    end_s = time.monotonic() + 60.0
     while (done := run(*arguments, cwd=cwd)).returncode and time.monotonic() < end_s:
         assert done.returncode == 4, done.stderr
     return done

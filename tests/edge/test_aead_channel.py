@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import secrets
-import socket
 from collections.abc import AsyncIterator, Callable
 from uuid import uuid4
 
@@ -12,6 +11,7 @@ import pytest
 from bellweave.edge import aead_channel
 from bellweave.edge.aead_channel import Address, AeadChannel
 from bellweave.edge.channel import Channel, ChannelError
+from bellweave.edge.ports import free_ports
 from bellweave.edge.probe import MARKER, ProbePlan
 from bellweave.tunnel.aead import Ends, Opener
 
@@ -20,11 +20,7 @@ FAST = ProbePlan(rate_hz=200.0, payload_bytes=200, timeout_s=1.0)
 
 
 def free_addresses(count: int) -> list[Address]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname() for each in sockets]
+    return [("127.0.0.1", port) for port in free_ports(["127.0.0.1"] * count)]
 
 
 class Wiretap(asyncio.DatagramProtocol):

@@ -16,7 +16,7 @@ from bellweave.edge.clock import now_s
 from bellweave.edge.identity import presented
 from bellweave.edge.kme_frames import Frames, framed
 from bellweave.edge.kme_link import Links
-from bellweave.edge.kme_network import _free_ports
+from bellweave.edge.ports import free_ports
 from bellweave.edge.tls import Certificates
 from bellweave.errors import DeliveryError, PeerRefused, PeerUnreachable
 from bellweave.kms.messages import CODEC, Announce, Announced, Done, Hello, MarksAre, Refused, Retract, Welcome
@@ -304,7 +304,7 @@ async def test_a_partitioned_peer_is_cut_off_and_refused_until_the_partition_end
 
 
 async def test_where_both_know_the_address_either_finds_the_other(tls: dict[str, Tls]) -> None:
-    ports = _free_ports(["127.0.0.1"] * 2)
+    ports = free_ports(["127.0.0.1"] * 2)
     a, b = End("kme-a"), End("kme-b")
     await links_of(b, tls["kme-b"], {"kme-a": ("127.0.0.1", ports[0])}).start("127.0.0.1", ports[1])
     await asyncio.sleep(0.6)  # b has dialled in vain when a comes

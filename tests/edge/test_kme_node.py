@@ -20,6 +20,7 @@ from bellweave.edge.device_client import DeviceClient
 from bellweave.edge.etsi004_client import Etsi004Client
 from bellweave.edge.kme_node import KmeNode
 from bellweave.edge.kme_store import Opened
+from bellweave.edge.ports import free_ports
 from bellweave.edge.tls import client_context
 from bellweave.errors import DeliveryError, PeerUnreachable, ScenarioError, StoreFailed, UnknownKeys
 from bellweave.kms.config import KmeConfig
@@ -50,7 +51,7 @@ class Pair:
         self.pki = pki
         self.folder = folder
         self.nodes: dict[str, KmeNode] = {}
-        ports = dict(zip(PEER, free_ports(2), strict=True))
+        ports = dict(zip(PEER, free_ports(["127.0.0.1"] * 2), strict=True))
         self.configs = pair_configs(folder, pki, ports, store, limits={"peer_s": peer_s})
 
     async def start(self, *names: str) -> None:
@@ -126,12 +127,6 @@ def get(connection: http.client.HTTPConnection, path: str) -> tuple[int, Any]:
 
 def context_of(files: Files) -> Any:
     return client_context(files.ca, files.cert, files.key)
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 async def until(true: Any) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from bellweave.edge.kme_config import to_toml
 from bellweave.edge.kme_node import serve
+from bellweave.edge.ports import free_ports
 from bellweave.edge.tls import client_context
 from bellweave.errors import ScenarioError
 from bellweave.testing.certificates import Pki
@@ -37,8 +38,7 @@ def pki(tmp_path: Path) -> Pki:
 
 @pytest.fixture
 def config_file(tmp_path: Path, pki: Pki) -> Path:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        ports = dict.fromkeys(("kme-a", "kme-b"), free.getsockname()[1])  # the peer is not there
+    ports = dict(zip(("kme-a", "kme-b"), free_ports(["127.0.0.1"] * 2), strict=True))  # the peer is not there
     file = tmp_path / "kme.toml"
     file.write_text(to_toml(pair_configs(tmp_path, pki, ports)["kme-a"]))
     return file

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from bellweave.edge.http_connection import Then
 from bellweave.edge.http_server import Door, HttpServer, Service
 from bellweave.edge.kme_node import KmeNode
 from bellweave.edge.kme_watch import Telemetry
+from bellweave.edge.ports import free_ports
 from bellweave.edge.tls import Certificates
 from bellweave.edge.vendor_pull import MAX_UNTOLD
 from bellweave.errors import PeerRefused
@@ -94,9 +94,7 @@ class Device:
 
 @contextlib.asynccontextmanager
 async def fed_by(device: Device, folder: Path) -> AsyncIterator[dict[str, KmeNode]]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in PEER]
-        ports = {name: each.getsockname()[1] for name, each in zip(PEER, sockets, strict=True)}
+    ports = dict(zip(PEER, free_ports(["127.0.0.1"] * 2), strict=True))
     await device.start()
     pki = Pki(folder / "pki")
     nodes = {}

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import socket
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ import pytest
 
 from bellweave.edge.aead_channel import AeadChannel
 from bellweave.edge.channel import ChannelError
+from bellweave.edge.ports import free_ports
 from bellweave.edge.probe import ProbePlan
 from bellweave.emu import agent_lane
 from bellweave.emu.agent import AWAY
 from bellweave.results.network_records import Delivered, Probed, Refreshed, SessionBegan, SessionEnded, Starved
 from bellweave.testing.certificates import Pki
-from bellweave.testing.tunnel_agents import ENDS, Agents, free_ports, tunnel_agents, until
+from bellweave.testing.tunnel_agents import ENDS, Agents, tunnel_agents, until
 from bellweave.tunnel.aead import Side
 
 pytestmark = pytest.mark.emu
@@ -82,7 +82,7 @@ class Ends(dict[Side, Recording]):
 
     def __init__(self) -> None:
         self.all: list[Recording] = []
-        self.ports = dict(zip(("client", "server"), free_ports(2, socket.SOCK_DGRAM), strict=True))
+        self.ports = dict(zip(("client", "server"), free_ports(["127.0.0.1"] * 2), strict=True))
 
     def make(self, side: Side) -> Recording:
         other: Side = "server" if side == "client" else "client"

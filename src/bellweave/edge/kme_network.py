@@ -6,13 +6,12 @@ way. Where SKIP is served, each KME's name is an SAE of it too: its localSystemI
 """
 
 import ipaddress
-import socket
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, permutations
 
 from bellweave.edge.kme_references import check_references
+from bellweave.edge.ports import free_ports
 from bellweave.errors import ScenarioError
 from bellweave.kms.config import Endpoint, KmeConfig, Peer, Skip, Tls
 from bellweave.kms.params import Directory, Kms, Pair, Relay
@@ -170,19 +169,4 @@ def _link_ports(kmes: Mapping[str, str], port: int, offsets: Mapping[str, int]) 
     """Return where others find each KME: this port, or for 0 one that is free now."""
     if port:
         return {kme: port + offset for kme, offset in offsets.items()}
-    return dict(zip(kmes, _free_ports([_listen(host) for host in kmes.values()]), strict=True))
-
-
-def _free_ports(hosts: Collection[str]) -> list[int]:
-    """Return a port that is free now for each of these addresses, all different."""
-    with ExitStack() as held:
-        ports = []
-        for host in hosts:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            holder = held.enter_context(socket.socket(family))
-            try:
-                holder.bind((host, 0))
-            except OSError as error:
-                raise ScenarioError(f"can't find a free port at {host}: {error.strerror}") from None
-            ports.append(int(holder.getsockname()[1]))
-        return ports
+    return dict(zip(kmes, free_ports([_listen(host) for host in kmes.values()]), strict=True))

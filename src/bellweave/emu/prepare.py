@@ -5,8 +5,7 @@ Everything is made anew for each run, in memory. The authority's own key is drop
 
 import secrets
 import socket
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,6 +14,7 @@ from bellweave.edge.gateways_file import Gateways, with_mode
 from bellweave.edge.kme_network import directory
 from bellweave.edge.kme_references import check_references
 from bellweave.edge.pki import Authority, Issued
+from bellweave.edge.ports import free_ports
 from bellweave.edge.probe import PROBE_HZ
 from bellweave.emu.deployment import (
     SOURCE,
@@ -264,27 +264,6 @@ def attached(scenario: Scenario, gateways: Gateways) -> Channels:
         raise ScenarioError(words, path="tunnel")
     modes = {name: tunnel.mode for name, tunnel in scenario.tunnel.items()}
     return {end: Ipsec(gateway=gateway) for end, gateway in with_mode(gateways, modes).items()}
-
-
-def free_ports(hosts: Sequence[str]) -> list[int]:
-    """Return a port for each of these addresses, free now for TCP and UDP, all different.
-
-    Raises:
-        ScenarioError: An address is not this machine's.
-    """
-    ports: list[int] = []
-    with ExitStack() as held:
-        for host in hosts:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            stream = held.enter_context(socket.socket(family))
-            datagrams = held.enter_context(socket.socket(family, socket.SOCK_DGRAM))
-            try:
-                stream.bind((host, 0))
-                datagrams.bind((host, stream.getsockname()[1]))
-            except OSError as error:
-                raise ScenarioError(f"can't find a free port at {host}: {error.strerror}") from None
-            ports.append(int(stream.getsockname()[1]))
-    return ports
 
 
 def _credentials(issued: Issued) -> Credentials:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import secrets
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from bellweave.edge.channel import Channel
 from bellweave.edge.clock import now_s as clock_s
 from bellweave.edge.kme_node import KmeNode
 from bellweave.edge.kms_client import KmsClient
+from bellweave.edge.ports import free_ports
 from bellweave.emu.agent import Agent
 from bellweave.kms.config import Endpoint, KmeConfig
 from bellweave.results.network_records import Delivered, Event, Happening, Refreshed, SessionBegan
@@ -40,15 +40,6 @@ async def until(condition: Callable[[], bool], wait_s: float = 10.0) -> None:
             await asyncio.sleep(0.01)
 
 
-def free_ports(count: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> list[int]:
-    """Return ports of the loopback that nobody uses at the moment."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket(socket.AF_INET, kind)) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-
-
 class Agents:
     """Two KMEs, and both ends of a tunnel.
 
@@ -62,13 +53,13 @@ class Agents:
     def __init__(self, folder: Path, pki: Pki, params: Tunnel, channel: Make) -> None:
         self.pki, self.folder, self.params, self._make = pki, folder, params, channel
         self.loop = asyncio.get_running_loop()
+        *ports, self.link_port = free_ports(["127.0.0.1"] * 5)
         self.configs = pair_configs(
-            folder, pki, dict(zip(PEER, free_ports(2), strict=True)), "sqlite:///{name}.db",
+            folder, pki, dict(zip(PEER, ports[:2], strict=True)), "sqlite:///{name}.db",
             etsi014={"listen": "127.0.0.1:0"}, etsi004=None, skip=None, admin=None, device=None,
         )  # fmt: skip
-        for name, port in zip(PEER, free_ports(2), strict=True):
+        for name, port in zip(PEER, ports[2:], strict=True):
             self.configs[name] = listening(self.configs[name], port)
-        self.link_port = free_ports(1)[0]
         self.nodes: dict[str, KmeNode] = {}
         self.agents: dict[Side, Agent] = {}
         self.channels: dict[Side, Channel] = {}
