@@ -128,8 +128,25 @@ def test_unknown_members_are_ignored_and_counted(net: Delivery) -> None:
     assert net.enc("alice", "bob", number=1).response.ignored == 0
 
 
-def test_of_a_repeated_member_the_last_one_counts(net: Delivery) -> None:
-    assert len(net.post("alice", "/api/v1/keys/bob/enc_keys", b'{"number": 1, "number": 2}').delivered()) == 2
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b'{"number": 1, "number": 2}', "number"),
+        (b'{"number": 1, "\\u006eumber": 1}', "number"),
+        (b'{"extension_optional": [{"x_a": 1, "x_a": 2}]}', "x_a"),
+        (b'{"unknown": {"deep": [{"x": 1, "x": 1}]}}', "x"),
+    ],
+)
+def test_a_member_that_stands_twice_in_one_object_is_refused(net: Delivery, body: bytes, named: str) -> None:
+    answer = net.post("alice", "/api/v1/keys/bob/enc_keys", body)
+
+    assert answer.error() == (400, f"'{named}' shall stand in its JSON object once")
+
+
+def test_unknown_members_may_hold_any_json(net: Delivery) -> None:
+    body = b' {"x": [1e999, -0, ' + b"9" * 5000 + b', null, true, "\\u0000"], "y": [{"z": 1}, {"z": 2}]}\n'
+
+    assert net.post("alice", "/api/v1/keys/bob/enc_keys", body).response.ignored == 2
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/json; charset=utf-8"])

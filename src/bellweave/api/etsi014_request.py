@@ -2,11 +2,11 @@
 
 Syntax and types are checked here (:func:`key_request`, :func:`key_ids`), before anything else of a request; ranges by
 :func:`check_ranges`, after the extensions' names. What the standard leaves open is refused with 400: an unknown or
-repeated query parameter, any query with POST or ``status``, no key ID at all, one ID twice. A GET's body is ignored,
-and so are unknown members of a POST's, which are counted. Of a member that stands twice in a JSON object the last one
-counts.
+repeated query parameter, any query with POST or ``status``, no key ID at all, one ID twice, a member that stands twice
+in a JSON object. A GET's body is ignored, and so are unknown members of a POST's, which are counted.
 """
 
+import json
 from typing import Any, Literal, TypeVar, cast
 
 import msgspec
@@ -25,7 +25,6 @@ T = TypeVar("T")
 _EMPTY = KeyRequest()
 _KEY_REQUEST = msgspec.json.Decoder(KeyRequest)
 _KEY_IDS = msgspec.json.Decoder(KeyIds)
-_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NAMES: dict[Any, frozenset[str]] = {
     decoder: frozenset(field.encode_name for field in msgspec.structs.fields(kind))
     for decoder, kind in ((_KEY_REQUEST, KeyRequest), (_KEY_IDS, KeyIds))
@@ -113,16 +112,30 @@ def check_ranges(asked: KeyRequest, params: Kms) -> int:
     return size_bits
 
 
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of a body; parsers differ in which of two members of one name counts, so there must be one."""
+    found = dict(members)
+    if len(found) != len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Refusal(400, f"{url.shown(twice)} shall stand in its JSON object once")
+    return found
+
+
+_MEMBERS = json.JSONDecoder(object_pairs_hook=_once, parse_int=len, parse_float=len, strict=False)
+"""Only looks at names: values have been read, and numbers of unknown members may be of any length."""
+
+
 def _decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> tuple[T, int]:
     try:
         text = body.decode()  # msgspec passes over strings that it does not need, whatever bytes they hold
         value = decoder.decode(text)
-        return value, len(_MEMBERS.decode(text).keys() - _NAMES[decoder])
+        return value, len(_MEMBERS.raw_decode(text.lstrip())[0].keys() - _NAMES[decoder])
     except msgspec.ValidationError as error:
         raise Refusal(400, f"the body does not fit the data model: {error}"[:256]) from None
     except RecursionError:
         raise Refusal(400, "the body shall not be nested that deep") from None
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, ValueError):  # a UnicodeError is one
         raise Refusal(400, "the body shall be a JSON object in UTF-8") from None
 
 
