@@ -1,8 +1,10 @@
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bellweave.errors import NotEnoughKey
 from bellweave.kms.driver import Network
 from bellweave.kms.operations import Cut, Levels
 from bellweave.kms.params import Kms
@@ -74,6 +76,18 @@ def test_scarce_key_is_shared_evenly_in_whole_keys() -> None:
 
     assert sorted(keys_set_aside(net, A, ALICE, BOB)) == [3, 4]
     assert keys_set_aside(net, A, ALICE, BOB) == keys_set_aside(net, B, ALICE, BOB)
+
+
+def test_pairs_that_ask_at_the_same_moments_take_turns_where_key_is_scarce() -> None:
+    net = network(Kms(low_keys=1, high_keys=1, confirmation_bits=0), pairs=PAIRS)
+    got = {"alice": 0, "bob": 0}
+    for block in range(6):
+        feed(net, A, B, f"x{block}", 32)
+        for kme, master, slave in ((A, "alice", "bob"), (B, "bob", "alice")):
+            with suppress(NotEnoughKey):
+                got[master] += len(draw(net, kme, master, slave))
+
+    assert got == {"alice": 3, "bob": 3}
 
 
 def test_portions_that_the_peer_did_not_hear_of_reach_it_later() -> None:

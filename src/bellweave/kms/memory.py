@@ -42,6 +42,7 @@ class Memory:
         lost_blocks: (pool, block id) of blocks of which the peer turned out to have nothing; cut no more.
         confirming: Pool to the tags that were sent to the peer, or are about to be, and got no answer yet.
         changes: The last number counted of our store's changes.
+        turns: Buffers that key was cut for at this server, the one that waits longest for more first.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Memory:
         self.lost_blocks: set[tuple[str, str]] = set()
         self.confirming: dict[str, Confirm] = {}
         self.changes = 0
+        self.turns: dict[Buffer, None] = {}
         self._lowers_cursors = lowers_cursors
         self._shelves: dict[Buffer, Shelf] = {}
         self._lanes: dict[tuple[str, str, Route | None], tuple[Shelf, ...]] = {}
@@ -97,6 +99,12 @@ class Memory:
     def active_buffers(self) -> tuple[Buffer, ...]:
         """Return the buffers that were asked for since the start."""
         return tuple(buffer for buffer, shelf in self._shelves.items() if shelf.active)
+
+    def took_turn(self, *buffers: Buffer) -> None:
+        """Note that key was cut for these buffers, in this order: others come before them."""
+        for buffer in buffers:
+            self.turns.pop(buffer, None)
+            self.turns[buffer] = None
 
     def in_step(self, peer: str) -> bool:
         """Return whether this KME may draw on what it shares with the peer; with itself it always may."""

@@ -100,6 +100,7 @@ def cut(
             yield from apply(Cut(portions=portions))
         except PeerRefused:  # another request cut meanwhile
             continue
+        memory.took_turn(buffer)
         return portions
     return ()
 

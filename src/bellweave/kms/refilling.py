@@ -1,8 +1,10 @@
 """The lead sets key aside for the buffers before it is asked for, so that most requests find it in memory.
 
 A buffer below its low watermark is refilled to the high one, within its quota. If the pool has less than all of them
-lack, the emptiest get theirs first, key by key: their levels are as even as can be. Buffers of pairs that the directory
-lists are kept full at all times; where it lists none, those that somebody has asked for since the start.
+lack, the emptiest get theirs first, key by key: their levels are as even as can be. Of equally empty ones the first is
+the one that has waited longest since key was last cut for it: so buffers that are always empty take turns, and no pair
+starves because another one always asks first. Buffers of pairs that the directory lists are kept full at all times;
+where it lists none, those that somebody has asked for since the start.
 """
 
 import heapq
@@ -37,6 +39,8 @@ def refill(memory: Memory, peer: str, pool: str, now_s: float) -> Work[None]:
     if wanted_bytes <= 0 or not (yield from portions.aligned(memory, peer, pool)):
         return
     number, free = yield from portions.free_blocks(memory, pool, wanted_bytes, now_s)
+    turn = {buffer: at for at, buffer in enumerate(memory.turns)}
+    needs.sort(key=lambda need: turn.get(need[0], -1))
     shares = even_shares(needs, sum(each.length_bytes for each in free) // key_bytes)
     cut = portions.lay_out(number, free, [(buffer, keys * key_bytes) for buffer, keys in shares])
     if not cut:
@@ -45,12 +49,15 @@ def refill(memory: Memory, peer: str, pool: str, now_s: float) -> Work[None]:
         yield from apply(Cut(portions=cut))
     except PeerRefused:  # a request cut meanwhile: the next tick sees what is left
         return
+    memory.took_turn(*(buffer for buffer, _ in shares))
     if peer != memory.kme:
         yield from portions.push(peer, pool, cut)
 
 
 def even_shares(needs: list[tuple[Buffer, int, int]], keys: int) -> list[tuple[Buffer, int]]:
     """Return how many of ``keys`` each buffer gets, given (buffer, keys that it has, most that it may have).
+
+    Of equally empty buffers the first one in ``needs`` gets its key first.
 
     >>> a, b = (Buffer(master=name, slave="x", pool="p") for name in "ab")
     >>> [share for _, share in even_shares([(a, 0, 9), (b, 3, 9)], 5)]
