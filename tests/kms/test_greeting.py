@@ -122,6 +122,21 @@ def test_a_greeting_during_which_the_link_breaks_counts_for_nothing(net: Network
         draw(net)
 
 
+def test_of_two_greetings_the_newer_one_counts_even_if_the_older_one_ends_last(net: Network) -> None:
+    older, newer = (Running(net, A, net.kme(A).hello(B, net.now_s)) for _ in range(2))
+    for work in (older, newer):  # both ends dial: two links, a greeting on each
+        while not (isinstance(work.effect, Ask) and isinstance(work.effect.message, Hello)):
+            work.step()
+    while not newer.done:
+        newer.step()
+    assert net.kme(A).in_step(B)
+    while not older.done:
+        older.step()
+
+    assert net.kme(A).in_step(B)
+    assert draw(net)
+
+
 def test_strangers_are_not_greeted(net: Network) -> None:
     with pytest.raises(PeerRefused, match="kme-z"):
         net.run(A, net.kme(A).hello("kme-z", net.now_s))

@@ -38,7 +38,8 @@ def greet(memory: Memory, store_name: str, peer: str, now_s: float) -> Work[None
         yield from _withdraw_all(memory, now_s)
         memory.changes = yield from apply(Witness(peer=memory.kme, changes=welcome.changes))
     memory.strangers.discard(peer)
-    state.linked = state.era == era  # else the link broke meanwhile, or was made anew, which has its own greeting
+    if state.era == era:  # else the link broke meanwhile, or was made anew: what that one's greeting has found counts
+        state.linked = True
 
 
 def count_change(memory: Memory) -> Work[int]:
