@@ -23,6 +23,12 @@ def free_addresses(count: int) -> list[Address]:
     return [("127.0.0.1", port) for port in free_ports(["127.0.0.1"] * count)]
 
 
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30.0):
+        while not true():  # noqa: ASYNC110 a test looks from outside
+            await asyncio.sleep(0.001)
+
+
 class Wiretap(asyncio.DatagramProtocol):
     """Stands between the two ends: sees every datagram, passes on what it likes."""
 
@@ -100,7 +106,7 @@ async def test_twenty_refreshes_lose_no_probe() -> None:
         assert probed.lost == 0
         assert probed.sent - probed.received <= 10
         assert probed.rtt_s is not None
-        assert probed.rtt_s < 0.1
+        assert probed.rtt_s < 0.5  # not the time-out
         assert both.server.traffic() is None
         assert both.server.dropped.forged == both.server.dropped.unknown == 0
 
@@ -113,15 +119,16 @@ async def test_nobody_between_reads_a_probe_or_can_play_a_record_again_or_change
 
         assert len(seen) > 5
         assert not any(MARKER[:8] in data for _, data in seen)
-        for sender, data in seen:
+        dropped = [both.client.dropped, both.server.dropped]
+        for number, (sender, data) in enumerate(seen, 1):
             both.tap.transport.sendto(data, both.tap.ends[sender])
             both.tap.transport.sendto(data, sender)
             both.tap.transport.sendto(data[:-1] + bytes([data[-1] ^ 1]), both.tap.ends[sender])
-            await asyncio.sleep(0.001)  # more than some hundred at once the kernel drops
+            # more than some hundred at once the kernel drops
+            await until(lambda count=3 * number: sum(each.replayed + each.forged for each in dropped) >= count)  # type: ignore[misc]
         await asyncio.sleep(0.2)
         probed = both.client.traffic()
 
-        dropped = [both.client.dropped, both.server.dropped]
         assert sum(each.replayed + each.forged for each in dropped) == 3 * len(seen)
         assert probed is not None
         assert probed.received <= probed.sent
@@ -129,7 +136,7 @@ async def test_nobody_between_reads_a_probe_or_can_play_a_record_again_or_change
 
 
 async def test_a_key_that_differs_at_the_two_ends_leaves_the_old_session_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aead_channel, "SWITCH_S", 0.4)
+    monkeypatch.setattr(aead_channel, "SWITCH_S", 0.8)
     async with pair() as both:
         old = await both.refresh()
         wrong = str(uuid4())
@@ -201,14 +208,15 @@ async def test_questions_and_answers_may_get_lost() -> None:
 async def test_after_take_down_nothing_passes_until_the_next_switch_and_what_is_loaded_stays() -> None:
     async with pair(ProbePlan(rate_hz=200.0, timeout_s=0.1)) as both:
         await both.refresh()
-        async with asyncio.timeout(5.0):
-            while both.client.traffic() is None:  # noqa: ASYNC110 a test looks from outside
-                await asyncio.sleep(0.01)
+        await until(lambda: both.client.traffic() is not None)
         following = await both.load()
         await both.client.take_down()
         await both.server.take_down()
         assert await both.client.in_use() is None
-        await asyncio.sleep(0.1)  # what was on its way
+        on_its_way = -1
+        while on_its_way != len(both.tap.seen):
+            on_its_way = len(both.tap.seen)
+            await asyncio.sleep(0.1)
         both.client.traffic()
         both.tap.seen.clear()
         await asyncio.sleep(0.4)
@@ -221,9 +229,15 @@ async def test_after_take_down_nothing_passes_until_the_next_switch_and_what_is_
         assert probed.longest_gap_s > 0.4
         await both.client.switch(following)
         await both.server.verify(following)
-        await asyncio.sleep(0.3)
-        assert (again := both.client.traffic()) is not None
-        assert again.received > 0
+        received = 0
+
+        def back() -> bool:
+            nonlocal received
+            again = both.client.traffic()
+            received += again.received if again else 0
+            return received > 0
+
+        await until(back)
 
 
 async def test_a_destroyed_key_seals_nothing_more_and_is_forgotten_after_its_grace() -> None:
