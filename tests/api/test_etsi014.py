@@ -228,9 +228,30 @@ def test_a_master_does_not_get_its_own_keys_again(net: Delivery) -> None:
     [at_other_kme] = net.enc("alice", "bob").ids()
     [here] = net.enc("alice", "ann").ids()
 
-    assert net.dec("alice", "alice", at_other_kme).error() == (400, NOT_FOUND)
+    assert net.dec("alice", "alice", at_other_kme).error() == (401, "unauthorized")
     assert net.dec("alice", "alice", here).error() == (401, "unauthorized")
+    assert net.dec("alice", "alice", here, at_other_kme).error() == (401, "unauthorized")
     assert net.dec("ann", "alice", here).status == 200
+    assert net.dec("bob", "alice", at_other_kme).status == 200
+
+
+def test_a_third_sae_is_told_that_a_key_is_anothers_at_the_masters_kme_too(net: Delivery) -> None:
+    [key_id] = net.enc("alice", "bob").ids()
+
+    assert net.dec("ann", "alice", key_id).error() == (401, "unauthorized")
+    assert net.dec("ann", "bob", key_id).error() == (400, NOT_FOUND)
+    assert net.dec("ann", "alice", key_id, str(uuid.uuid4())).error() == (400, NOT_FOUND)
+    assert net.dec("bob", "alice", key_id).status == 200
+    net.now_s += 3601.0
+    assert net.dec("ann", "alice", key_id).error() == (400, NOT_FOUND)
+
+
+def test_a_slave_at_the_masters_kme_has_had_its_copy_of_a_multicast_key(net: Delivery) -> None:
+    [key_id] = net.enc("alice", "bob", additional_slave_SAE_IDs=["ann"]).ids()
+
+    assert net.dec("ann", "alice", key_id).status == 200
+    assert net.dec("ann", "alice", key_id).error() == (400, NOT_FOUND)
+    assert net.dec("bob", "alice", key_id).status == 200
 
 
 @pytest.mark.parametrize("master", ["ann", "ben", "nobody", "..%2falice", "%ff", "@kme-a", ""])

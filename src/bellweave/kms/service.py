@@ -11,12 +11,13 @@ from contextlib import suppress
 
 from bellweave.blocks import Origin, SecretBlock
 from bellweave.dialogue import Message
-from bellweave.errors import DeliveryError, PeerRefused, PeerUnreachable
+from bellweave.errors import DeliveryError, NotEntitled, PeerRefused, PeerUnreachable, UnknownKeys
 from bellweave.kms import drawing, greeting, multicast, portions
 from bellweave.kms.announcing import answer_announce
 from bellweave.kms.confirmation import answer_confirm, confirm
 from bellweave.kms.effects import Work, apply, apply_all, ask
 from bellweave.kms.expansion import Expansions
+from bellweave.kms.given import Given
 from bellweave.kms.key_streams import KeyStreams
 from bellweave.kms.memory import Memory
 from bellweave.kms.messages import (
@@ -81,6 +82,7 @@ class Kme:
         self._store_name = store_name
         self._relays = Relays(self._memory)
         self._expansions = Expansions(self._memory)
+        self._given = Given()
         self.streams = KeyStreams(self, entropy)
 
     @property
@@ -141,9 +143,11 @@ class Kme:
             NotEnoughKey, NotMet: Nothing was used up.
             PeerUnreachable, PeerRefused, StoreFailed: Nothing is delivered; what was under way is not used again.
         """
-        if multicast.is_needed(self._memory, wanted.slaves):
-            return (yield from multicast.draw(self._memory, wanted, now_s))
-        return (yield from drawing.draw(self._memory, wanted, now_s))
+        way = multicast.draw if multicast.is_needed(self._memory, wanted.slaves) else drawing.draw
+        materials = yield from way(self._memory, wanted, now_s)
+        if any(self.kme_of(slave) != self.name for slave in wanted.slaves):
+            self._given.note(wanted, materials, now_s + self.params.key_lifetime_s)
+        return materials
 
     def take(
         self, caller: str, master: str | None, key_ids: tuple[bytes, ...], now_s: float
@@ -157,7 +161,12 @@ class Kme:
         """
         if self._memory.strangers:
             self._require_met(master)
-        return (yield from apply(Take(caller=caller, master=master, key_ids=key_ids, now_s=now_s)))
+        try:
+            return (yield from apply(Take(caller=caller, master=master, key_ids=key_ids, now_s=now_s)))
+        except UnknownKeys as error:
+            if self._given.to_others(caller, master, error.key_ids, now_s):
+                raise NotEntitled(f"{len(error.key_ids)} of the keys wait at another KME, not for {caller}") from None
+            raise
 
     def _require_met(self, master: str | None) -> None:
         strangers = self._memory.strangers
