@@ -10,7 +10,7 @@ held, and go through one session (:mod:`bellweave.distill.accumulation`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from bellweave.blocks import Detections, Role, Rounds
 from bellweave.dialogue import Codec, Dialogue
@@ -18,6 +18,7 @@ from bellweave.distill import gf128, session
 from bellweave.distill.accumulation import Accumulator, joined_context
 from bellweave.distill.authentication_keys import AuthenticationKeys
 from bellweave.distill.messages import KINDS as DISTILL_KINDS
+from bellweave.distill.params import Authentication
 from bellweave.distill.session import Context, Outcome
 from bellweave.photonics import analyser, calibration, coincidence, link, security
 from bellweave.photonics.analyser import ChannelMap
@@ -75,10 +76,13 @@ class Party:
 
     Attributes:
         calibrates: Whether clocks are brought together first, which is a search through much data.
+        codec: For all that the two ends say to each other.
 
     Raises:
         ScenarioError: The link is impossible.
     """
+
+    codec: ClassVar[Codec] = CODEC
 
     def __init__(self, scenario: Scenario, link: str, role: Role, randomness: Randomness) -> None:
         self.link, self.role = link, role
@@ -101,7 +105,8 @@ class Party:
         """
         contexts = [self._context(facts) for facts, _ in blocks]
         whole = joined_context(contexts)
-        keys = self._keys(whole)
+        params = self._scenario.distill.authentication
+        keys = authentication_keys(self.role, params, whole, self._randomness, self.link)
         transcript = keys.transcript() if keys else None
         held, sacrificed = Accumulator(len(contexts)), 0
         for (_, seen), context in zip(blocks, contexts, strict=True):
@@ -143,20 +148,6 @@ class Party:
             assumptions=self._assumptions,
         )
 
-    def _keys(self, context: Context) -> AuthenticationKeys | None:
-        """Return this end's pool, full as a link's is that has run for long: every session pays back what it spends.
-
-        Both ends draw it alike, and each session has its own, so that blocks do not depend on each other.
-        """
-        params = self._scenario.distill.authentication
-        if params is None:
-            return None
-        length = gf128.KEY_BYTES + max(params.reserve_bits // 8, LEAST_POOL_BYTES)
-        secret = self._randomness.authentication(self.link, context.block_id).bytes(length)
-        keys = AuthenticationKeys.started(self.role, secret, params)
-        keys.admit(context.start_s)
-        return keys
-
     def _matched(self, seen: Detections, context: Context) -> Dialogue[Matched]:
         return self._alice_rounds(seen, context) if self.role == "alice" else self._bob_rounds(seen, context)
 
@@ -189,6 +180,28 @@ class Party:
         draw = self._randomness.clicks(context.block_id, "bob")
         own = analyser.clicks(seen, arm, optical.source, window_ps, draw, timing=timing, flips=flips)
         return (yield from coincidence.bob(own)), sacrificed
+
+
+def authentication_keys(
+    role: Role, params: Authentication | None, context: Context, randomness: Randomness, shared: str
+) -> AuthenticationKeys | None:
+    """Return an end's pool, full as a link's is that has run for long: every session pays back what it spends.
+
+    Both ends draw it alike, and each session has its own, so that blocks do not depend on each other.
+
+    Args:
+        role: One's own.
+        params: What authenticates; None: nothing does, and there is no pool.
+        context: Which block the session distils.
+        randomness: What this end may draw from.
+        shared: What the two ends' common secret is filed under.
+    """
+    if params is None:
+        return None
+    length = gf128.KEY_BYTES + max(params.reserve_bits // 8, LEAST_POOL_BYTES)
+    keys = AuthenticationKeys.started(role, randomness.authentication(shared, context.block_id).bytes(length), params)
+    keys.admit(context.start_s)
+    return keys
 
 
 def counted(

@@ -9,8 +9,8 @@ from bellweave.distill.decoys import DecoyTest
 from bellweave.distill.params import Authentication, Distillation
 from bellweave.network.wide.params import Detectors, Ekert91, Master, MdiQkd, Memory, Slave
 from bellweave.photonics import ekert_theory, mdi_theory
+from bellweave.roles.slave_optics import ekert_link, mdi_link, settings
 from bellweave.sim.cluster import Pair, distil_ekert, distil_mdi, distil_pairs
-from bellweave.sim.cluster.optics import ekert_link, mdi_link, settings
 
 PARAMS = Distillation(sample_fraction=0.1, qber_threshold=0.03)
 BLOCK_S = 0.3

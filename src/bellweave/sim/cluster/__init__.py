@@ -1,18 +1,23 @@
 """Key between two slaves of one cluster: Ekert91 on the master's pairs, and MDI-QKD through its measurement."""
 
+from bellweave.roles.slave_optics import Pair
 from bellweave.sim.cluster.blocks import cluster_blocks
-from bellweave.sim.cluster.ends import Distilled
-from bellweave.sim.cluster.optics import Pair
+from bellweave.sim.cluster.ends import Distilled, Sampled, distilled
 from bellweave.sim.cluster.rates import Rates, physical_rates
-from bellweave.sim.cluster.run import distil_ekert, distil_mdi, distil_pairs
+from bellweave.sim.cluster.run import distil_ekert, distil_mdi, distil_pairs, sampled_ekert, sampled_mdi, sampled_pairs
 
 __all__ = [
     "Distilled",
     "Pair",
     "Rates",
+    "Sampled",
     "cluster_blocks",
     "distil_ekert",
     "distil_mdi",
     "distil_pairs",
+    "distilled",
     "physical_rates",
+    "sampled_ekert",
+    "sampled_mdi",
+    "sampled_pairs",
 ]

@@ -1,28 +1,22 @@
 """Both ends of one block: their sessions in memory, and what they gave.
 
-This driver knows both ends and may compare them; the roles do not. Random streams are named after the link, the
-protocol and the block: equal arguments give equal bytes.
+This driver knows both ends and may compare them; the roles (:mod:`bellweave.roles.slave`) do not. Random streams are
+named after the link, the protocol and the block: equal arguments give equal bytes.
 """
 
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import Literal
 
-from numpy.random import Generator
-
-from bellweave import rng
 from bellweave.blocks import Role, Rounds, SecretBlock
-from bellweave.dialogue import Codec, Dialogue
-from bellweave.distill import announcing, gf128
-from bellweave.distill.authentication_keys import AuthenticationKeys
+from bellweave.dialogue import Dialogue
 from bellweave.distill.evidence import Evidence
-from bellweave.distill.messages import KINDS as DISTILL_KINDS
-from bellweave.distill.outcome import Context, Minted, Outcome
+from bellweave.distill.outcome import Outcome
 from bellweave.distill.params import Distillation
-from bellweave.distill.tested_session import distilled
 from bellweave.errors import ProtocolError
-from bellweave.photonics.messages import KINDS as PHOTONICS_KINDS
 from bellweave.results.records import BlockRecord
-from bellweave.roles.node import LEAST_POOL_BYTES
+from bellweave.roles.node import counted
+from bellweave.roles.randomness import Seeded
+from bellweave.roles.slave import CODEC, Block, Ekert, Mdi, Outcomes, session
 from bellweave.sim.classical import converse
 
 Level = Literal["photons", "rounds"]
@@ -31,51 +25,7 @@ Level = Literal["photons", "rounds"]
 Singles = tuple[int | None, int | None]
 """Clicks of Alice's and of Bob's detectors, where there are any."""
 
-CODEC = Codec(*PHOTONICS_KINDS, *announcing.KINDS, *DISTILL_KINDS)
-"""Everything that two slaves say to each other."""
-
-E = TypeVar("E", bound=Evidence | None)
-
-
-@dataclass(frozen=True)
-class Block:
-    """Which block this is.
-
-    Attributes:
-        link: Name of the link.
-        protocol: Name of what makes its rounds.
-        seed: The run's.
-        number: Counts the blocks of link and protocol.
-        start_s, end_s: When its photons are detected.
-    """
-
-    link: str
-    protocol: str
-    seed: int
-    number: int
-    start_s: float
-    end_s: float
-
-    @property
-    def block_id(self) -> str:
-        """The same at both ends, unique on the link."""
-        return f"{self.link}/{self.protocol}/{self.seed}/{self.number}"
-
-    def stream(self, *name: str) -> Generator:
-        """Return the block's random stream of that name."""
-        return rng.stream(self.seed, self.block_id, *name)
-
-    def context(self, assumptions: tuple[str, ...], mint: Minted = "provable") -> Context:
-        """Return what a session needs to know of the block."""
-        return Context(
-            link=self.link,
-            block_id=self.block_id,
-            start_s=self.start_s,
-            end_s=self.end_s,
-            provenance="simulated",
-            mint=mint,
-            assumptions=assumptions,
-        )
+NONE: Singles = (None, None)
 
 
 @dataclass(frozen=True)
@@ -96,64 +46,69 @@ class Distilled:
     bob: SecretBlock | None
 
 
-Testing = Dialogue[tuple[int, Rounds, E]]
-"""A stage that returns how many rounds there were, those that become key, and what the others showed."""
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """What two slaves measured of a block, before a word is said: only who simulates the physics has both.
+
+    Attributes:
+        block: Which.
+        how: What they run.
+        alice, bob: Each end's own, of the same rounds.
+    """
+
+    block: Block
+    how: Ekert | Mdi
+    alice: Outcomes = field(repr=False)
+    bob: Outcomes = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.alice)
+
+
+def distilled(sampled: Sampled, params: Distillation, seed: int) -> Distilled:
+    """Let both ends distil what they measured; arguments and errors are those of :func:`both_ends`."""
+    ends = _known(sampled.alice), _known(sampled.bob)
+    return both_ends(sampled.block, sampled.how, params, ends, seed)
 
 
 def both_ends(
     block: Block,
-    context: Context,
+    how: Ekert | Mdi,
     params: Distillation,
-    alice: Testing[E],
-    bob: Testing[E],
-    singles: Singles = (None, None),
+    ends: tuple[Dialogue[Outcomes], Dialogue[Outcomes]],
+    seed: int,
+    singles: Singles = NONE,
 ) -> Distilled:
     """Run both ends and return what they have.
+
+    Args:
+        block: Which.
+        how: What they run.
+        params: How to distil.
+        ends: Alice's and Bob's ways to what they have of each round.
+        seed: The run's.
+        singles: Their clicks.
 
     Raises:
         ProtocolError: If they hold different keys, which no physics explains.
     """
-    counted: list[int] = []
+    randomness, context, matched = Seeded(seed), how.context(block), list[int]()
 
-    def counting(testing: Testing[E]) -> Dialogue[tuple[Rounds, E]]:
-        count, rounds, evidence = yield from testing
-        counted.append(count)
-        return rounds, evidence
+    def end(role: Role, measuring: Dialogue[Outcomes]) -> Dialogue[tuple[Outcome, Evidence | None]]:
+        def testing() -> Dialogue[tuple[Rounds, Evidence | None]]:
+            held = yield from measuring
+            matched.append(len(held))
+            return (yield from how.testing(role, held))
 
-    (hers, evidence), (his, _) = converse(
-        _session("alice", counting(alice), params, context, block),
-        _session("bob", counting(bob), params, context, block),
-        CODEC,
-    )
+        return session(role, testing(), params, context, randomness, block.link)
+
+    (hers, evidence), (his, _) = converse(end("alice", ends[0]), end("bob", ends[1]), CODEC)
     if hers.block is not None and (his.block is None or not hers.block.agrees_with(his.block)):
         raise ProtocolError(f"{block.block_id}: the two ends hold different keys")
-    record = BlockRecord(
-        link=block.link,
-        block=block.number,
-        block_id=block.block_id,
-        seed=block.seed,
-        start_s=block.start_s,
-        end_s=block.end_s,
-        singles_alice=singles[0],
-        singles_bob=singles[1],
-        sacrificed=0,
-        ledger=hers.ledger,
-        estimate=hers.estimate,
-        corrections=hers.corrections,
-        accountings=hers.accountings,
-        provable_bits=hers.block.provable_bits if hers.block else 0,
-        rejection=hers.rejection,
-    )
-    return Distilled(record, evidence, counted[0], hers.block, his.block)
+    record = counted(context, block.number, seed, singles, 0, hers)
+    return Distilled(record, evidence, matched[0], hers.block, his.block)
 
 
-def _session(
-    role: Role, testing: Dialogue[tuple[Rounds, E]], params: Distillation, context: Context, block: Block
-) -> Dialogue[tuple[Outcome, E]]:
-    keys = None
-    if params.authentication is not None:
-        length = gf128.KEY_BYTES + max(params.authentication.reserve_bits // 8, LEAST_POOL_BYTES)
-        secret = block.stream("authentication").bytes(length)
-        keys = AuthenticationKeys.started(role, secret, params.authentication)
-        keys.admit(context.start_s)
-    return distilled(role, testing, params, context, block.stream(role, "protocol"), keys=keys)
+def _known(held: Outcomes) -> Dialogue[Outcomes]:
+    yield from ()
+    return held

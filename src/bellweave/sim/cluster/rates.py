@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bellweave.distill import theory
 from bellweave.network.wide.theory import ekert_pairs_at_once
 from bellweave.photonics import ekert_theory, mdi_theory
-from bellweave.sim.cluster.optics import Pair, ekert_link, mdi_link, settings
+from bellweave.roles.slave_optics import Pair, ekert_link, mdi_link, settings
 from bellweave.units import transmission
 
 EFFICIENCY = 1.16

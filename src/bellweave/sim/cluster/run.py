@@ -1,32 +1,22 @@
-"""One block of Ekert91 or MDI-QKD between two slaves, distilled at both ends."""
+"""One block of Ekert91 or MDI-QKD between two slaves: what both measure, and what they distil of it."""
 
 import numpy as np
 
-from bellweave import bell
-from bellweave.bell import Reals, Settings
-from bellweave.blocks import Role, Rounds
+from bellweave import rng
+from bellweave.bell import Reals
+from bellweave.blocks import Role
 from bellweave.dialogue import Dialogue
-from bellweave.distill import chsh, decoys
-from bellweave.distill.chsh import ChshTest, Measured
-from bellweave.distill.decoys import DecoyTest, Sending
+from bellweave.distill.chsh import Measured
 from bellweave.distill.params import Distillation
 from bellweave.network.wide.params import Ekert91
-from bellweave.photonics import coincidence, ekert, mdi, security
+from bellweave.photonics import coincidence, ekert, mdi
 from bellweave.photonics.ekert import SettingClicks
-from bellweave.photonics.mdi_params import MdiLink
-from bellweave.sim.cluster.ends import Block, Distilled, Level, Singles, Testing, both_ends
-from bellweave.sim.cluster.optics import Pair, ekert_link, mdi_link, settings
+from bellweave.roles.randomness import Randomness, Seeded
+from bellweave.roles.slave import Block, Mdi, Outcomes, ekert_in_cluster, ekert_of_pairs
+from bellweave.roles.slave_optics import Pair, ekert_link, mdi_link, settings
+from bellweave.sim.cluster.ends import Distilled, Level, Sampled, both_ends, distilled
 
-UNBIASED = "The pairs' state is unknown, but each node's key bases are mutually unbiased and its laboratory is closed."
-CLOSED = "The pairs' state is unknown; each slave measures what it set, in a closed laboratory."
-OVERLAPPING = "The key bases are 45 degrees apart: no proof of two mutually unbiased bases holds."
-SINGLE = (
-    "Each sender emits exactly one photon a pulse, in one of two mutually unbiased bases, from a closed laboratory."
-)
-BY_CHSH = (
-    "The key's length is asymptotic, from the bound on the CHSH value, against collective attacks; on coincidences "
-    "that were selected after the fact it proves nothing device-independent."
-)
+ROLES: tuple[Role, Role] = ("alice", "bob")
 
 
 def distil_ekert(
@@ -49,21 +39,29 @@ def distil_ekert(
         ScenarioError: If the parameters make no link.
         ProtocolError: If the roles disagree, which no physics explains.
     """
-    link, chosen = ekert_link(pair, block_s), settings(pair)
-    own = Block(pair.name, "ekert", seed, block, block * block_s, (block + 1) * block_s)
-    singles: Singles = (None, None)
-    if level == "photons":
-        seen = ekert.tags(link, chosen, seed, block)
-        singles = len(seen[0]), len(seen[1])
-        hers, his = (
-            ekert.clicks(each, arm, link.window_ps, own.stream(role, "clicks"))
-            for each, arm, role in zip(seen, (link.alice, link.bob), ("alice", "bob"), strict=True)
-        )
-        measured = _alice_measured(hers, link.window_ps), _bob_measured(his)
-    else:
-        ids, setting, bit = ekert.coincidences(link, chosen, seed, block)
-        measured = _known(Measured(ids, setting[0], bit[0])), _known(Measured(ids, setting[1], bit[1]))
-    return _ekert(own, measured, chosen, pair.master.ekert.epsilon, params, security.assumptions(link), singles)
+    if level == "rounds":
+        return distilled(sampled_ekert(pair, Seeded(seed), block=block, block_s=block_s), params, seed)
+    link, randomness = ekert_link(pair, block_s), Seeded(seed)
+    own = _block(pair, "ekert", randomness, block, block_s)
+    seen = ekert.tags(link, settings(pair), seed, block)
+    hers, his = (
+        ekert.clicks(each, arm, link.window_ps, randomness.clicks(own.block_id, role))
+        for each, arm, role in zip(seen, (link.alice, link.bob), ROLES, strict=True)
+    )
+    ends = _alice_measured(hers, link.window_ps), _bob_measured(his)
+    how, singles = ekert_in_cluster(pair, block_s), (len(seen[0]), len(seen[1]))
+    return both_ends(own, how, params, ends, seed, singles)
+
+
+def sampled_ekert(pair: Pair, randomness: Randomness, *, block: int, block_s: float = 1.0) -> Sampled:
+    """Return what two slaves measure of one block of the master's pairs: matched rounds only.
+
+    Raises:
+        ScenarioError: If the parameters make no link.
+    """
+    how, own = ekert_in_cluster(pair, block_s), _block(pair, "ekert", randomness, block, block_s)
+    ids, setting, bit = ekert.coincidences(ekert_link(pair, block_s), how.settings, randomness.photons(), block)
+    return Sampled(own, how, Measured(ids, setting[0], bit[0]), Measured(ids, setting[1], bit[1]))
 
 
 def distil_pairs(
@@ -92,12 +90,26 @@ def distil_pairs(
     Raises:
         ProtocolError: As :func:`distil_ekert`.
     """
-    chosen = bell.ekert_settings(how.settings, how.test_share)
-    own = Block(name, "pairs", seed, block, start_s, end_s)
-    setting, bit = ekert.measured_pairs(correlations, chosen, own.stream("outcomes"))
+    sampled = sampled_pairs(name, correlations, how, Seeded(seed), block=block, start_s=start_s, end_s=end_s)
+    return distilled(sampled, params, seed)
+
+
+def sampled_pairs(
+    name: str,
+    correlations: Reals,
+    how: Ekert91,
+    randomness: Randomness,
+    *,
+    block: int,
+    start_s: float,
+    end_s: float,
+) -> Sampled:
+    """Return what two slaves measure of pairs that they share already; arguments as for :func:`distil_pairs`."""
+    own, run = Block(name, "pairs", randomness.run, block, start_s, end_s), ekert_of_pairs(how)
+    draw = rng.stream(randomness.photons(), own.block_id, "outcomes")
+    setting, bit = ekert.measured_pairs(correlations, run.settings, draw)
     ids = np.arange(correlations.shape[0])
-    measured = _known(Measured(ids, setting[0], bit[0])), _known(Measured(ids, setting[1], bit[1]))
-    return _ekert(own, measured, chosen, how.epsilon, params, (UNBIASED,), (None, None))
+    return Sampled(own, run, Measured(ids, setting[0], bit[0]), Measured(ids, setting[1], bit[1]))
 
 
 def distil_mdi(
@@ -108,54 +120,32 @@ def distil_mdi(
     Coherent pulses: key from signal pulses in basis Z, its length from the counts of all intensities. Single photons:
     key from both bases by the session's own proof. Arguments and errors are those of :func:`distil_ekert`.
     """
+    sampled = sampled_mdi(pair, Seeded(seed), block=block, block_s=block_s, level=level)
+    return distilled(sampled, params, seed)
+
+
+def sampled_mdi(
+    pair: Pair, randomness: Randomness, *, block: int, block_s: float = 1.0, level: Level = "rounds"
+) -> Sampled:
+    """Return what two slaves have of one block of pulses after the master has announced what it heralded.
+
+    Raises:
+        ScenarioError: If the parameters make no link.
+    """
     link = mdi_link(pair, block_s)
-    own = Block(pair.name, "mdi", seed, block, block * block_s, (block + 1) * block_s)
-    hers, his = (mdi.pulses if level == "photons" else mdi.heralds)(link, seed, block)
-    context = own.context(() if link.light == "coherent" else (SINGLE,))
-    return both_ends(own, context, params, _decoys_tested("alice", hers, link), _decoys_tested("bob", his, link))
+    hers, his = (mdi.pulses if level == "photons" else mdi.heralds)(link, randomness.photons(), block)
+    return Sampled(_block(pair, "mdi", randomness, block, block_s), Mdi(link), hers, his)
 
 
-def _ekert(
-    own: Block,
-    measured: tuple[Dialogue[Measured], Dialogue[Measured]],
-    chosen: Settings,
-    epsilon: float,
-    params: Distillation,
-    assumptions: tuple[str, ...],
-    singles: Singles,
-) -> Distilled:
-    context = own.context(assumptions)
-    if not chosen.unbiased:
-        context = own.context((OVERLAPPING, CLOSED, *assumptions[1:], BY_CHSH), "chsh")
-    alice = _chsh_tested("alice", measured[0], chosen, epsilon)
-    bob = _chsh_tested("bob", measured[1], chosen, epsilon)
-    return both_ends(own, context, params, alice, bob, singles)
+def _block(pair: Pair, protocol: str, randomness: Randomness, number: int, block_s: float) -> Block:
+    return Block(pair.name, protocol, randomness.run, number, number * block_s, (number + 1) * block_s)
 
 
-def _alice_measured(clicks: SettingClicks, window_ps: int) -> Dialogue[Measured]:
+def _alice_measured(clicks: SettingClicks, window_ps: int) -> Dialogue[Outcomes]:
     own, ids = yield from coincidence.alice_matches(clicks.time_ps, window_ps)
     return Measured(ids, clicks.setting[own], clicks.bit[own])
 
 
-def _bob_measured(clicks: SettingClicks) -> Dialogue[Measured]:
+def _bob_measured(clicks: SettingClicks) -> Dialogue[Outcomes]:
     own = yield from coincidence.bob_matches(clicks.time_ps)
     return Measured(own, clicks.setting[own], clicks.bit[own])
-
-
-def _known(measured: Measured) -> Dialogue[Measured]:
-    yield from ()
-    return measured
-
-
-def _chsh_tested(role: Role, measuring: Dialogue[Measured], chosen: Settings, epsilon: float) -> Testing[ChshTest]:
-    measured = yield from measuring
-    rounds, shown = yield from chsh.announced(role, measured, chosen, epsilon)
-    return len(measured), rounds, shown
-
-
-def _decoys_tested(role: Role, heralded: Rounds, link: MdiLink) -> Testing[DecoyTest | None]:
-    if link.light == "single-photon":
-        return len(heralded), heralded, None
-    sending = Sending(link.pulses, link.intensities, link.shares, link.z_probability)
-    rounds, shown = yield from decoys.announced(role, heralded, sending)
-    return len(heralded), rounds, shown
