@@ -1,5 +1,7 @@
 """Plans of networks: budgets that add up, times to key, and what is doubtful."""
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
@@ -51,7 +53,8 @@ def test_todays_devices_serve_every_tunnel_from_the_start() -> None:
     assert plan.warnings == ()
     assert plan.run_keys == plan.run_asked == 120
     assert plan.first_key_s == 10.0
-    assert plan.all_keyed_s == plan.steady_s == 20.0  # tunnels begin a second apart: the last link's first one then
+    assert plan.steady_s == 20.0  # tunnels begin a second apart: the last link's first one then
+    assert plan.all_keyed_s == 21.0  # and its second one
     assert plan.demand_factor is not None
     assert plan.demand_factor > 100
 
@@ -77,15 +80,53 @@ def test_shares_of_time_add_up() -> None:
     assert sum(link.slot_share for link in plan.links) == pytest.approx(2.0)
 
 
-def test_tunnels_that_retry_all_get_a_key_though_supply_is_short() -> None:
-    plan = plan_network(with_tunnels(load("datacenter"), retry_s=5.0))
+def with_turns(scenario: Scenario) -> Scenario:
+    return msgspec.structs.replace(scenario, kms=msgspec.structs.replace(scenario.kms, low_keys=1, high_keys=1))
+
+
+def half_a_period_apart(scenario: Scenario) -> Scenario:
+    tunnels = {
+        name: msgspec.structs.replace(tunnel, start_s=60.0 + 30.0 * (at % 2))
+        for at, (name, tunnel) in enumerate(scenario.tunnel.items())
+    }
+    return msgspec.structs.replace(scenario, tunnel=tunnels)
+
+
+def with_patience(scenario: Scenario) -> Scenario:
+    return with_tunnels(scenario, retry_s=5.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "everyone"), [(with_patience, False), (half_a_period_apart, True), (with_turns, True)]
+)
+def test_who_starves_where_key_is_scarce_is_planned_as_it_is_simulated(
+    changed: Callable[[Scenario], Scenario], everyone: bool
+) -> None:
+    scenario = changed(load("datacenter"))
+    run = msgspec.structs.replace(scenario.run, level="coincidences")
+
+    plan = plan_network(scenario)
+    done = summarise(simulate_network(msgspec.structs.replace(scenario, run=run)))
+
+    assert (plan.all_keyed_s is not None) == everyone
+    assert sum("some never get a key" in each for each in plan.warnings) == (0 if everyone else 6)
+    firsts_s = [tunnel.first_key_s for tunnel in done.tunnels.values() if tunnel.first_key_s is not None]
+    assert len(firsts_s) == (12 if everyone else 6)
+    if plan.all_keyed_s is not None:
+        assert max(firsts_s) == pytest.approx(plan.all_keyed_s, abs=60.1)
+
+
+def test_tunnels_that_retry_all_get_a_key_where_one_period_has_enough_for_all() -> None:
+    scenario = with_tunnels(load("datacenter"), retry_s=5.0, period_s=200.0, start_s=60.0)
+
+    plan = plan_network(scenario)
 
     assert plan.all_keyed_s is not None
     assert not any("some never" in each for each in plan.warnings)
 
 
 def test_a_run_that_ends_before_anybody_has_a_key_is_warned_about() -> None:
-    plan = plan_network(with_tunnels(with_schedule(load("datacenter"), slots=10), retry_s=5.0))
+    plan = plan_network(with_turns(with_schedule(load("datacenter"), slots=10)))
 
     assert any("the run ends after 105 s, every tunnel has had a key from" in each for each in plan.warnings)
 

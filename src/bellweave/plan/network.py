@@ -17,6 +17,7 @@ from bellweave.network import theory
 from bellweave.network.expectation import slot_shares
 from bellweave.network.theory import Demand, Supply
 from bellweave.plan.budget import LinkBudget, Moments, NetworkPlan, TunnelBudget
+from bellweave.plan.everyone import all_keyed_s, asked_s
 from bellweave.plan.link import EFFICIENCY, loss_db
 from bellweave.plan.margin import demanded_shares, margin
 from bellweave.plan.supply import SlotYield, duration_s, schedule_of, slot_yields, turns_of
@@ -28,9 +29,6 @@ from bellweave.tunnel.theory import demanded_bits_per_s, periods
 
 SIGMAS = 2.0
 """How far above the error rate an accumulated block's threshold lies; one honest statement in forty then fails."""
-
-PERIODS = 2_000
-"""So many are looked at for a moment at which there is key for all tunnels of a link."""
 
 FEW_BITS = 100.0
 """Fewer never prove anything."""
@@ -124,7 +122,7 @@ def _link(
     run_slots = (schedule.slots or scenario.run.blocks) * share
     if (slot, run_slots) not in proofs:
         proofs[slot, run_slots] = _proven(scenario, slot, run_slots)
-    moments = _moments(tunnels, supply, duration_s(scenario)) if tunnels else Moments()
+    moments = _moments(scenario, tunnels, supply) if tunnels else Moments()
     return LinkBudget(
         link=name,
         alice=scenario.link[name].alice,
@@ -142,43 +140,22 @@ def _link(
     )
 
 
-def _moments(tunnels: list[Tunnel], supply: Supply, end_s: float) -> Moments:
+def _moments(scenario: Scenario, tunnels: list[Tunnel], supply: Supply) -> Moments:
     """Return what a link's tunnels get, and when; unequal ones are taken as so many of their mean."""
     bits, rate_bps = sum(each.key_bits for each in tunnels), sum(map(demanded_bits_per_s, tunnels))
     demand = Demand(min(each.start_s for each in tunnels), bits / rate_bps, bits / len(tunnels), len(tunnels))
-    before_s = end_s * (1.0 - theory.ROUNDING) - theory.ROUNDING  # none is asked for at the very end
+    before_s = duration_s(scenario) * (1.0 - theory.ROUNDING) - theory.ROUNDING  # none is asked for at the very end
     patient = all(each.retry_s is not None for each in tunnels)
-    step_s = min(each.retry_s or each.period_s for each in tunnels) if patient else demand.period_s
+    ready_s = supply.enough_s(demand.key_bits)
+    firsts_s = [at_s for each in tunnels if math.isfinite(at_s := asked_s(each, ready_s))]
     keys = theory.keys_with_waiting if patient else theory.keys_without_waiting
     return Moments(
         shortest_period_s=_finite(theory.shortest_period_s(supply.bits_per_s, demand.key_bits, len(tunnels))),
-        first_key_s=_asked_s(demand.start_s, step_s, supply.enough_s(demand.key_bits)),
-        all_keyed_s=_asked_s(demand.start_s, step_s, supply.enough_s(bits))
-        if patient
-        else _all_at_once_s(supply, demand),
+        first_key_s=min(firsts_s, default=None),
+        all_keyed_s=all_keyed_s(tunnels, supply, by_turns=scenario.kms.low_keys > 0),
         steady_s=theory.steady_s(supply, demand) if supply.bits > 0.0 else None,
         run_keys=keys(supply, demand, before_s),
     )
-
-
-def _all_at_once_s(supply: Supply, demand: Demand) -> float | None:
-    """Return when there is first a key for every tunnel: those who ask first take what there is, nobody asks again."""
-    keys = 0
-    for period in range(PERIODS):
-        at_s = demand.start_s + period * demand.period_s
-        stock = supply.bits_until(at_s) - keys * demand.key_bits
-        there = math.floor(stock / demand.key_bits + theory.ROUNDING)
-        if there >= demand.tunnels:
-            return at_s
-        keys += there
-    return None
-
-
-def _asked_s(start_s: float, step_s: float, ready_s: float) -> float | None:
-    """Return the first moment of asking at which a key is ready."""
-    if math.isinf(ready_s):
-        return None
-    return start_s + step_s * max(0, math.ceil((ready_s - start_s) / step_s - theory.ROUNDING))
 
 
 def _proven(scenario: Scenario, slot: SlotYield, slots: float) -> float:
@@ -212,8 +189,8 @@ def _user_shares(scenario: Scenario, sessions_s: Mapping[str, float]) -> dict[st
 def _late(plan: NetworkPlan) -> list[str]:
     """Return what does not happen, or not within the run."""
     found = [
-        f"link.{link.link}: its {link.tunnels} tunnels ask at the same moments and without retry_s, so those who ask "
-        "first take what there is, and some never get a key"
+        f"link.{link.link}: those of its {link.tunnels} tunnels who ask first take what there is, and some never get a "
+        "key; kms.low_keys = 1 and kms.high_keys = 1 serve them by turns"
         for link in plan.links
         if link.moments.first_key_s is not None and link.moments.all_keyed_s is None
     ]
