@@ -222,6 +222,19 @@ async def test_faults_of_the_scenario_happen_in_its_time(tmp_path: Path) -> None
     require_sound(run)
 
 
+@pytest.mark.emu
+async def test_before_the_run_has_begun_faults_are_refused_and_do_no_harm(tmp_path: Path) -> None:
+    net = Live(Request(scenario=quick(), out=tmp_path / "run", channel="aead"))
+    try:
+        while not (net.out / "control").exists() and not net.run.done():  # noqa: ASYNC110 no event
+            await asyncio.sleep(0.05)
+        with pytest.raises(ScenarioError, match="the run has not begun"):
+            await net.order("down", "user1", for_s=1.0)
+        await net.until(SessionBegan, timeout_s=90.0)
+    finally:
+        await net.end()
+
+
 async def test_where_nothing_runs_nothing_is_told(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="no emulation runs there"):
         await ask(tmp_path, Wanted(fault=Fault(kind="cut", target=LINK)))

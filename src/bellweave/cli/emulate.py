@@ -29,7 +29,9 @@ ENDLESS = 100_000_000
 def emulate(
     scenario: Annotated[
         str | None,
-        typer.Argument(metavar="SCENARIO", help="A scenario with a [schedule] or clusters, or the name of a preset."),
+        typer.Argument(
+            metavar="SCENARIO", help="A scenario with a schedule or with clusters, or the name of a preset."
+        ),
     ] = None,
     *,
     out: Annotated[Path | None, typer.Option(help="Run directory; default: out/emulated/NAME.")] = None,

@@ -44,7 +44,7 @@ def simulate(
 ) -> None:
     """Simulate every link of a scenario, photon pair by photon pair, and distil its keys at both ends.
 
-    A scenario with a `[schedule]` is a network: sources that take turns, key servers, tunnels that use keys. One with
+    A scenario with a schedule is a network: sources that take turns, key servers, tunnels that use keys. One with
     clusters is a wide-area network: agreements, repeaters that swap, key servers, hosts, and faults that re-route. The
     same scenario, seed and version give the same bytes. A killed run goes on when the command is given again; a
     network's starts anew.

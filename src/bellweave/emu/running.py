@@ -26,6 +26,7 @@ from bellweave.emu.deployment import SOURCE, Command, Drain, Finish, Report, Sai
 from bellweave.emu.faults import Faults
 from bellweave.emu.hosts import fetch_all
 from bellweave.emu.journal import Journal, Sessions, Stocks
+from bellweave.emu.messages import Fault
 from bellweave.emu.prepare import Channels, Deployments, Plan, attached, deployments, loopback
 from bellweave.emu.request import Announce, Request, Say
 from bellweave.emu.serve_only import export
@@ -115,7 +116,7 @@ class Run:
             children[SOURCE] = Child(SOURCE, made.source, logs / f"{SOURCE}.log", self._heard)
             for name, deployment in made.nodes.items():
                 children[name] = Child(name, deployment, logs / f"{name}.log", self._heard)
-            await stack.enter_async_context(control.serving(self._request.out, self._faults.order))
+            await stack.enter_async_context(control.serving(self._request.out, self._order))
             if await _first(self._start(made), stopping) and await _first(self._over(), stopping):
                 self._say("the last slot has ended" if self._scenario.schedule else "the time is over")
             await self._finish()
@@ -250,6 +251,14 @@ class Run:
             await self._started(child)
 
     # ------------------------------------------------------------------------------------------------------------- run
+
+    async def _order(self, fault: Fault, for_s: float | None) -> str:
+        """Carry out a fault on command, while the run goes on."""
+        if self._origin_s is None:
+            raise ScenarioError("the run has not begun: its processes are still starting; try again when it has")
+        if self._ending:
+            raise ScenarioError("the run ends")
+        return await self._faults.order(fault, for_s)
 
     def _heard(self, child: Child, report: Report) -> None:
         """Take what a process tells."""
