@@ -2,21 +2,27 @@
 
 import asyncio
 import contextlib
+import io
 import ssl
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from prometheus_client.parser import text_string_to_metric_families
 
 from bellweave.api import etsi004
 from bellweave.api.etsi004 import Status
 from bellweave.api.etsi004_messages import C_VERSION, NO_KSID, Dialect, GetAnswer, OpenAnswer, OpenRequest
 from bellweave.api.etsi004_wire import MAX_PAYLOAD_BYTES, read_answer, write_request
+from bellweave.edge.access_log import AccessLog
 from bellweave.edge.etsi004_client import Etsi004Client
 from bellweave.edge.etsi004_server import Bell, Etsi004Server
 from bellweave.edge.identity import Presented, identify
+from bellweave.edge.kme_watch import Telemetry
+from bellweave.edge.metrics import Snapshot
 from bellweave.edge.tls import client_context, server_context
 from bellweave.kms.config import Limits, Tls
 from bellweave.kms.driver import Network
@@ -41,6 +47,8 @@ class Site:
         feed(self.net, "kme-a", "kme-b", "block-1", 4096)
         self.denied: set[str] = set()
         self.servers: dict[str, Etsi004Server] = {}
+        self.lines = io.StringIO()
+        self.heard = {kme: Telemetry(AccessLog("text", self.lines)) for kme in ("kme-a", "kme-b")}
         self._start_s = asyncio.get_running_loop().time()
         for kme in ("kme-a", "kme-b"):
             files = self.pki.kme(kme)
@@ -51,6 +59,7 @@ class Site:
                 self._runner(kme),
                 self._now,
                 limits,
+                self.heard[kme],
             )
 
     def _now(self) -> float:
@@ -72,6 +81,16 @@ class Site:
     def context(self, sae: str) -> ssl.SSLContext:
         files = self.pki.sae(sae)
         return client_context(files.ca, files.cert, files.key)
+
+    def samples(self, name: str) -> dict[tuple[str, ...], float]:
+        """Return what ``kme-a`` tells Prometheus of one metric, by labels in the order of their names."""
+        text = self.heard["kme-a"].metrics.rendered(Snapshot()).decode()
+        return {
+            tuple(sample.labels[label] for label in sorted(sample.labels)): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == f"bellweave_{name}"
+        }
 
     def port(self, kme: str) -> int:
         return self.servers[kme].listener.port
@@ -215,7 +234,8 @@ async def test_who_has_no_certificate_of_our_authority_does_not_get_in(tmp_path:
             with pytest.raises(OSError):
                 async with Etsi004Client.connected("127.0.0.1", here.port("kme-a"), context) as client:
                     await client.open("alice", "bob", TERMS)
-        assert here.servers["kme-a"].counts == {}
+        assert not here.samples("requests_total")
+        assert sum(here.samples("connections_failed_total").values()) == 2
 
 
 @pytest.mark.parametrize("service", [2, 4, 8])
@@ -361,14 +381,26 @@ async def test_a_call_under_way_ends_in_order_when_the_server_stops(tmp_path: Pa
             await client.close(KSID)
 
 
-async def test_answers_are_counted(tmp_path: Path) -> None:
+async def test_answers_are_counted_and_logged_without_their_keys(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
         ksid = await joined(here)
         async with here.client("alice") as client:
             answer = await client.get(ksid, 0)
             assert isinstance(answer, GetAnswer)
             await client.get(ksid, 0)
-        assert here.servers["kme-a"].counts == {("open", 0): 1, ("get", 0): 1, ("get", 2): 1}
+            assert here.samples("connections") == {("etsi004",): 1}
+        assert here.samples("requests_total") == {
+            ("etsi004", "open", "success"): 1,
+            ("etsi004", "get", "success"): 1,
+            ("etsi004", "get", "not_enough_key"): 1,
+        }
+        here.heard["kme-a"].flush()
+        lines = here.lines.getvalue()
+        assert (
+            f"interface=etsi004 client=alice address=127.0.0.1 method=GET path=/get/{uuid.UUID(bytes=ksid)}/0" in lines
+        )
+        assert "status=2 outcome=not_enough_key" in lines
+        assert answer.key.hex() not in lines
 
 
 async def test_a_bell_wakes_who_waits_for_it_and_forgets_them() -> None:

@@ -13,11 +13,16 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
+from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 from bellweave.api.etsi004 import Reply, handle
-from bellweave.api.etsi004_messages import Incoming
+from bellweave.api.etsi004_messages import Broken, GetRequest, Incoming
 from bellweave.api.etsi004_wire import Connection
+from bellweave.api.http import Request, Response
+from bellweave.api.key_id import uuid_text
+from bellweave.edge.http_server import Guest, Observer
 from bellweave.edge.identity import Presented, presented
 from bellweave.edge.tls_listener import TlsListener
 from bellweave.kms.config import Limits
@@ -30,6 +35,9 @@ _READ_BYTES = 16 * 1024
 
 _LOOK_AGAIN_S = 0.1
 """How often a call that waits for key looks again: key comes in without a bell, a few times a second at best."""
+
+
+INTERFACE = "etsi004"
 
 
 class Run(Protocol):
@@ -76,10 +84,10 @@ class Etsi004Server:
         run: Carries out work.
         now: The time, as the KME counts it.
         limits: Against abuse.
+        observer: Gets metrics and access log.
 
     Attributes:
         listener: Where connections come in.
-        counts: How often each (method, status) was answered, for metrics.
     """
 
     def __init__(
@@ -90,6 +98,7 @@ class Etsi004Server:
         run: Run,
         now: Callable[[], float],
         limits: Limits,
+        observer: Observer,
     ) -> None:
         self._streams = streams
         self._identify = identify
@@ -102,8 +111,8 @@ class Etsi004Server:
         self._free_s: dict[str, float] = {}
         self._busy: set[asyncio.Task[Any] | None] = set()
         self._stopping = False
-        self.listener = TlsListener(context, limits, self._serve)
-        self.counts: Counter[tuple[str, int]] = Counter()
+        self._observer = observer
+        self.listener = TlsListener(context, limits, self._serve, partial(observer.turned_away, INTERFACE))
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0: any free one.
@@ -129,13 +138,17 @@ class Etsi004Server:
             return
         sae = self._identify(shown) or ""
         self._of_sae[sae] += 1
+        self._observer.connections(INTERFACE, self._of_sae.total())
         try:
             if self._of_sae[sae] <= self._limits.connections_per_client:
-                await self._converse(reader, writer, shown)
+                peer = writer.get_extra_info("peername")
+                guest = Guest(sae or None, str(peer[0]) if peer else "", shown)
+                await self._converse(reader, writer, guest)
         finally:
             self._of_sae[sae] -= 1
+            self._observer.connections(INTERFACE, self._of_sae.total())
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, shown: Presented) -> None:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guest: Guest) -> None:
         """Answer requests in their order, until the client ends, is too slow, or can't be understood."""
         connection = Connection()
         clock_s = asyncio.get_running_loop().time
@@ -148,24 +161,25 @@ class Etsi004Server:
             began = not connection.in_message
             for request in connection.feed(data):
                 began = True
-                if not await self._answer(request, shown, reader, writer):
+                if not await self._answer(request, guest, reader, writer):
                     return
             if began:
                 until_s = clock_s() + (self._limits.body_s if connection.in_message else self._limits.idle_s)
 
     async def _answer(
-        self, request: Incoming, shown: Presented, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, request: Incoming, guest: Guest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
         """Answer one request; return whether the connection goes on."""
         task = asyncio.current_task()
         self._busy.add(task)
         try:
-            caller = self._identify(shown)
-            await self._pace(caller or "")
-            reply = await self._reply(request, caller, reader)
+            guest.name = None if guest.shown is None else self._identify(guest.shown)
+            began_s = perf_counter()
+            await self._pace(guest.name or "")
+            reply = await self._reply(request, guest.name, reader)
             if reply is None:
                 return False
-            self.counts[reply.method, reply.status] += 1
+            self._observer.answered(INTERFACE, guest, *_told(request, reply), perf_counter() - began_s)
             writer.write(reply.data)
             async with asyncio.timeout(self._limits.body_s):
                 await writer.drain()
@@ -194,3 +208,13 @@ class Etsi004Server:
             if reader.at_eof():
                 return None
             await self._bell.wait(outcome.ksid, min(_LOOK_AGAIN_S, max(0.0, outcome.until_s - self._now())))
+
+
+def _told(request: Incoming, reply: Reply) -> tuple[Request, Response]:
+    """Return what metrics and access log get of a call, in their terms: method, KSID and index, and the status."""
+    path = f"/{reply.method}"
+    if not isinstance(request, Broken):
+        path += f"/{uuid_text(request.ksid)}"
+    if isinstance(request, GetRequest):
+        path += f"/{request.index}"
+    return Request(reply.method.upper(), path), Response(reply.status, b"", outcome=reply.status.name.lower())

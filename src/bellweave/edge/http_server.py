@@ -12,7 +12,6 @@ Rules:
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from bellweave.api.http import Request, Response
 from bellweave.edge.http_connection import Connection, Then
 from bellweave.edge.http_limits import Rate, Turns
 from bellweave.edge.identity import Identity, Presented, presented
-from bellweave.edge.tls import Certificates
+from bellweave.edge.tls import Certificates, why_failed
 from bellweave.errors import ScenarioError
 from bellweave.kms.config import Limits
 from bellweave.kms.effects import Work
@@ -212,7 +211,7 @@ class HttpServer:
             async with asyncio.timeout(self.limits.handshake_s):
                 await self._shake_hands(sock, connection)
         except OSError as error:  # SSLError and TimeoutError are
-            why = _why(error)
+            why = why_failed(error)
             self._observer.turned_away(self._service.interface, why)
             _log.info("a connection failed", interface=self._service.interface, address=address, problem=why)
         finally:
@@ -333,12 +332,3 @@ async def _something_to_read(sock: socket.socket) -> None:
         await arrived
     finally:
         loop.remove_reader(sock.fileno())
-
-
-def _why(error: OSError) -> str:
-    """Return why a handshake failed, in a few words that do not depend on the client's name or address."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return str(error.verify_message)
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return str(error.reason).lower().replace("_", " ")
-    return "time-out" if isinstance(error, TimeoutError) else "connection lost"

@@ -165,7 +165,7 @@ class KmeNode:
 
     async def _serve_etsi004(self, endpoint: Endpoint) -> None:
         host, port = address(endpoint.listen)
-        self._etsi004 = etsi004_server(self.config, self.kme, self.driver, self.certificates)
+        self._etsi004 = etsi004_server(self.config, self.kme, self.driver, self.certificates, self._telemetry)
         try:
             await self._etsi004.start(host, port)
         except OSError as error:

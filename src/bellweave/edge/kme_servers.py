@@ -79,7 +79,9 @@ def https_servers(
     return servers
 
 
-def etsi004_server(config: KmeConfig, kme: Kme, driver: Driver, certificates: Certificates) -> Etsi004Server:
+def etsi004_server(
+    config: KmeConfig, kme: Kme, driver: Driver, certificates: Certificates, observer: Observer
+) -> Etsi004Server:
     """Return the server for ETSI GS QKD 004; see :func:`https_servers`."""
     saes = local_saes(config.directory)
     return Etsi004Server(
@@ -89,4 +91,5 @@ def etsi004_server(config: KmeConfig, kme: Kme, driver: Driver, certificates: Ce
         driver.run,
         now_s,
         config.limits,
+        observer,
     )

@@ -30,6 +30,7 @@ MAX_PATHS = 4096
 
 _METHODS = {
     "etsi014": {"status", "enc_keys", "dec_keys"},
+    "etsi004": {"open", "get", "close"},
     "skip": {"capabilities", "entropy", "key"},
     "device": {"blocks"},
 }

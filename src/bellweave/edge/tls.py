@@ -182,6 +182,15 @@ def _fill(context: ssl.SSLContext, ca: Path, cert: Path, key: Path, least_versio
         raise ScenarioError(problem, file=str(cert)) from None
 
 
+def why_failed(error: OSError) -> str:
+    """Return why a handshake failed, in a few words that do not depend on the client's name or address."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return str(error.verify_message)
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return str(error.reason).lower().replace("_", " ")
+    return "time-out" if isinstance(error, TimeoutError) else "connection lost"
+
+
 def _say(error: OSError) -> str:
     reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
     return (reason or "no PEM in it").lower().replace("_", " ")

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from bellweave.edge.tls import why_failed
 from bellweave.kms.config import Limits
 
 _log = structlog.get_logger(__name__)
@@ -30,16 +31,24 @@ class TlsListener:
         context: What it shows and asks for.
         limits: ``connections``, ``handshakes`` and ``handshake_s`` are kept here.
         serve: Serves one connection to its end. ``OSError`` (of which time-outs are a kind) ends it without a fuss.
+        turned_away: Gets the reason why a connection came to nothing, for metrics.
 
     Attributes:
         refused: Connections that were closed because there were too many.
         failed: Handshakes that came to nothing.
     """
 
-    def __init__(self, context: ssl.SSLContext, limits: Limits, serve: Serve) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        limits: Limits,
+        serve: Serve,
+        turned_away: Callable[[str], None] = lambda _why: None,
+    ) -> None:
         self._context = context
         self._limits = limits
         self._serve = serve
+        self._turned_away = turned_away
         self._handshakes = asyncio.Semaphore(limits.handshakes)
         self._socket: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
@@ -95,6 +104,7 @@ class TlsListener:
                 continue
             if len(self._connections) >= self._limits.connections:
                 self.refused += 1
+                self._turned_away("no room")
                 accepted.close()
                 continue
             task = asyncio.create_task(self._connected(accepted))
@@ -110,7 +120,9 @@ class TlsListener:
             if not isinstance(error, OSError):  # ssl.SSLError and time-outs are some
                 raise
             self.failed += 1
-            _log.info("handshake failed", problem=type(error).__name__)
+            why = why_failed(error)
+            self._turned_away(why)
+            _log.info("handshake failed", problem=why)
             return
         try:
             await self._serve(reader, writer)
