@@ -13,7 +13,7 @@ import numpy as np
 
 from bellweave.errors import ScenarioError
 from bellweave.network.wide.params import Backbone, Hop, Memory, Purification, Repeater, Slave
-from bellweave.network.wide.purification import after, least_units
+from bellweave.network.wide.purification import after, errors, least_units
 from bellweave.network.wide.semi_quantum import latency_s
 from bellweave.network.wide.topology import Topology
 from bellweave.scenario.schema import Scenario
@@ -80,7 +80,7 @@ def assembled(scenario: Scenario) -> Map:
     backbone = backbone_of(scenario)
     perfect = backbone.mode == "paper"
     nodes: dict[str, Repeater] = {name: each.repeater for name, each in scenario.master.items()} | scenario.repeater
-    nodes |= {name: Repeater(swap_probability=0.0, memory=each.memory) for name, each in scenario.slave.items()}
+    nodes |= {name: _slave_node(scenario, each) for name, each in scenario.slave.items()}
     number = {name: place for place, name in enumerate(nodes)}
     hops = scenario.hop | {name: _fibre(scenario, name, each) for name, each in scenario.slave.items()}
     units = [min(each.units, 2**31 - 1) for each in hops.values()]
@@ -93,6 +93,8 @@ def assembled(scenario: Scenario) -> Map:
         lifetime_s=np.array([each.memory.lifetime_s or math.inf for each in nodes.values()]),
         cutoff_s=np.array([each.memory.cutoff_s or math.inf for each in nodes.values()]),
         swap_fidelity=np.array([1.0 if perfect else swap_fidelity(each) for each in nodes.values()]),
+        gate_fidelity=np.array([1.0 if perfect else each.gate_fidelity for each in nodes.values()]),
+        readout_error=np.array([0.0 if perfect else each.readout_error for each in nodes.values()]),
         ends=np.sort(np.array([(number[hop.a], number[hop.b]) for hop in hops.values()], np.int32).reshape(-1, 2)),
         length_km=np.array([each.length_km for each in hops.values()]),
         success=np.array([success(each) for each in hops.values()]),
@@ -186,7 +188,8 @@ def _check_purification(scenario: Scenario, how: Purification) -> None:
     used = [*scenario.hop, *dict.fromkeys(slave for each in far for slave in (each.a, each.b))]
     least, edges = least_units(how), [net.edges[name] for name in used]
     fresh = net.topology.fidelity[edges]
-    for name, edge, before, later in zip(used, edges, fresh, after(fresh, how)[1][:, 0], strict=True):
+    purified = after(fresh, how, errors(net.topology, edges))[1][:, 0]
+    for name, edge, before, later in zip(used, edges, fresh, purified, strict=True):
         if net.topology.units[edge] < least:
             problem = f"{how.rounds} rounds take {least} units, {name} has {net.topology.units[edge]}"
             raise ScenarioError(problem, path="backbone.purification.rounds")
@@ -233,6 +236,14 @@ def _islands(scenario: Scenario) -> dict[str, str]:
     for hop in scenario.hop.values():
         home[root(hop.a)] = root(hop.b)
     return {name: root(name) for name in home}
+
+
+def _slave_node(scenario: Scenario, slave: Slave) -> Repeater:
+    """Return a slave as a node: it swaps nothing, and purifies with gates like its master's."""
+    like = scenario.master[slave.master].repeater
+    return Repeater(
+        swap_probability=0.0, gate_fidelity=like.gate_fidelity, readout_error=like.readout_error, memory=slave.memory
+    )
 
 
 def _fibre(scenario: Scenario, name: str, slave: Slave) -> Hop:

@@ -12,7 +12,7 @@ from bellweave import rng
 from bellweave.network.wide import states
 from bellweave.network.wide.chains.run import Chain
 from bellweave.network.wide.params import Purification
-from bellweave.network.wide.purification import after, least_units, rated
+from bellweave.network.wide.purification import after, errors, least_units, rated
 from bellweave.network.wide.topology import Topology, chain
 
 SIGMAS = 4.0
@@ -39,19 +39,30 @@ def slow(hops: int, **values: Any) -> Topology:
     return topology
 
 
+def erring(topology: Topology, gate: float = 0.99, wrong: float = 0.03) -> Topology:
+    """The same whose gates and readings err, more at the left end of every hop than at the right one."""
+    topology.gate_fidelity[:] = np.linspace(gate, 1.0, topology.nodes)
+    topology.readout_error[:] = np.linspace(wrong, wrong / 2.0, topology.nodes)
+    return topology
+
+
 def close(seen: int, chance: float, tries: int) -> bool:
     return abs(seen - chance * tries) <= SIGMAS * math.sqrt(tries * chance * (1.0 - chance)) + 1e-9
 
 
 @pytest.mark.parametrize("protocol", BOTH)
 @pytest.mark.parametrize("rounds", [1, 2, 3])
-def test_sure_links_without_decay_give_the_closed_form(protocol: Any, rounds: int) -> None:
+@pytest.mark.parametrize("err", [(1.0, 0.0), (0.97, 0.0), (1.0, 0.05), (0.98, 0.02)])
+def test_sure_links_without_decay_give_the_closed_form(protocol: Any, rounds: int, err: tuple[float, float]) -> None:
     """All 2^n links come at once, all rounds are done at once: a period gives a pair with the product of chances."""
+    topology = erring(chain(1, success=1.0, units=2**rounds, fidelity=0.85), *err)
+    gates = float(np.prod(states.weight_of(topology.gate_fidelity)))
+    readout = float(np.prod(1.0 - 2.0 * topology.readout_error))
     state, sure = states.werner(0.85), 1.0
     for level in range(rounds):
-        chance, state = states.purify(protocol, state, state)
+        chance, state = states.purify(protocol, state, state, gates, readout)
         sure *= float(chance) ** 2 ** (rounds - 1 - level)
-    run = at_once(chain(1, success=1.0, units=2**rounds, fidelity=0.85), how(protocol, rounds))
+    run = at_once(topology, how(protocol, rounds))
     periods = 20_000
     delivered = run.advance((periods + 0.5) * ATTEMPT_S)
     counts = run.counts
@@ -86,16 +97,20 @@ def waits(success: float, most: int) -> tuple[np.ndarray, float]:
 
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("protocol", BOTH)
+@pytest.mark.parametrize("wrong", [0.0, 0.06])
 @pytest.mark.parametrize("success", [0.5, 0.08])
-def test_what_waits_decays_before_it_is_purified(protocol: Any, success: float, *, skip: bool) -> None:
-    """Two units, one round: rate, success share and mean state follow from the distribution of the first one's wait."""
+def test_what_waits_decays_before_it_is_measured(protocol: Any, success: float, wrong: float, *, skip: bool) -> None:
+    """Two units, one round: rate, success share and mean state follow from the distribution of the first one's wait.
+
+    Where outcomes are read wrongly, it makes a difference that the one that waited is measured.
+    """
     coherence_s = 80 * ATTEMPT_S
     chance_of_wait, attempts = waits(success, 600)
     fresh = np.tile(states.werner(0.9), (600, 1))
     old = states.stored(fresh, np.arange(600) * ATTEMPT_S, coherence_s, coherence_s)
-    chances, left = states.purify(protocol, fresh, old)
+    topology = erring(chain(1, success=success, units=2, fidelity=0.9, coherence_s=coherence_s), 1.0, wrong)
+    chances, left = states.purify(protocol, fresh, old, 1.0, errors(topology, 0).readout)
     weight = chance_of_wait * chances
-    topology = chain(1, success=success, units=2, fidelity=0.9, coherence_s=coherence_s)
     run = at_once(topology, how(protocol), skip=skip)
     delivered = run.advance(8000 * attempts * ATTEMPT_S)
     counts, exact = run.counts, float(weight.sum())
@@ -105,6 +120,18 @@ def test_what_waits_decays_before_it_is_purified(protocol: Any, success: float, 
     expected = (weight @ states.correlations(left)) / exact
     error = delivered.correlation.std(axis=0) / math.sqrt(len(delivered))
     assert np.all(np.abs(delivered.correlation.mean(axis=0) - expected) < SIGMAS * error + 1e-12)
+
+
+def test_the_pair_that_was_stored_last_is_kept_and_outlives_the_other_one() -> None:
+    """Whoever kept the first link's memories would lose the pair at their lifetime, before it can be brought out."""
+    topology = slow(1, success=0.3, units=2, fidelity=0.95, lifetime_s=400e-6)
+    run = Chain(topology, range(2), rng.stream(1, "kept"), mode="physical", purification=how(), traced=True)
+    delivered = set(run.advance(0.5).label.tolist())
+    made = {int(row[0]): int(row[4]) for row in run.trace}
+    improved = [row for row in run.trace if row[1] >= 0 and row[4] < 0.499e12]
+    waited_ps = [abs(made[int(row[1])] - made[int(row[2])]) for row in improved]
+    assert max(waited_ps) == 2 * 145_000_000  # it takes 380 us from the second link on
+    assert all(int(row[0]) in delivered for row in improved)
 
 
 def test_comparison_is_known_a_light_trip_after_the_measurement() -> None:
@@ -312,11 +339,11 @@ def test_purification_makes_key_of_what_gives_none() -> None:
 
 
 def test_a_real_chain_stays_below_the_expected_rate_and_fidelity() -> None:
-    topology = slow(3, success=0.5, units=40, fidelity=0.93, coherence_s=1.0)
+    topology = erring(slow(3, success=0.5, units=40, fidelity=0.93, coherence_s=1.0), 0.995, 0.01)
     bound = rated(topology, how(rounds=2))
     run = Chain(topology, range(4), rng.stream(1, "bound"), mode="physical", purification=how(rounds=2))
     delivered = run.advance(1.0)
-    _, state = after(topology.fidelity, how(rounds=2))
+    _, state = after(topology.fidelity, how(rounds=2), errors(topology, range(3)))
     best = states.populations(np.prod(states.correlations(state), axis=0))
     assert 0 < len(delivered) < float(bound.pairs_per_s.min())
     assert float(best[0]) - 0.02 < delivered.fidelity.mean() < float(best[0])

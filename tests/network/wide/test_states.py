@@ -98,6 +98,60 @@ def test_bbpssw_is_what_its_circuit_does_to_werner_pairs(first: float, second: f
     assert closed_state == pytest.approx(states.werner(state[0]), abs=1e-12)
 
 
+def white(rho: bell.Complex, one: int, other: int) -> bell.Complex:
+    """Four qubits with two of them replaced by white noise."""
+    axes = [qubit for qubit in range(4) if qubit not in {one, other}]
+    order = [*axes, one, other]
+    tensor = rho.reshape((2,) * 8).transpose([*order, *(4 + qubit for qubit in order)]).reshape(4, 4, 4, 4)
+    mixed = np.kron(np.einsum("akbk->ab", tensor), np.eye(4) / 4.0).reshape((2,) * 8)
+    back = np.argsort(order)
+    return np.asarray(mixed.transpose([*back, *(4 + back)]).reshape(16, 16))
+
+
+@given(
+    bell_diagonal(),
+    bell_diagonal(),
+    st.tuples(st.floats(0.25, 1.0), st.floats(0.25, 1.0)),
+    st.tuples(st.floats(0.0, 0.5), st.floats(0.0, 0.5)),
+)
+def test_gates_that_depolarise_and_wrong_readings_purify_as_their_circuit_does(
+    first: states.Reals, second: states.Reals, fidelities: tuple[float, float], wrong: tuple[float, float]
+) -> None:
+    """Each end's CNOT leaves white noise on its two qubits with chance 1 - w; each reads its outcome wrongly."""
+    turns = np.kron(bell.rotation(bell.PAULI_X, math.pi / 2), bell.rotation(bell.PAULI_X, -math.pi / 2))
+    turned = [turns @ matrix(state) @ turns.conj().T for state in (first, second)]
+    gate = cnot_from_first_to_second()
+    rho = gate @ np.kron(*turned) @ gate.conj().T
+    for end, fidelity in enumerate(fidelities):  # what a gate that fails leaves does not depend on the other end's
+        weight = float(states.weight_of(fidelity))
+        rho = weight * rho + (1.0 - weight) * white(rho, end, end + 2)
+    kept = np.zeros((4, 4), complex)
+    for outcome in range(4):
+        flips = [(flip, 1.0 - flip) for flip in wrong]
+        seen_alike = sum(
+            flips[0][1 - a] * flips[1][1 - b]
+            for a, b in itertools.product((0, 1), repeat=2)
+            if ((outcome >> 1) ^ a) == ((outcome & 1) ^ b)
+        )
+        kept += seen_alike * rho.reshape(4, 4, 4, 4)[:, outcome, :, outcome]
+    chance = float(np.trace(kept).real)
+    gates = float(np.prod(states.weight_of(fidelities)))
+    readout = (1.0 - 2.0 * wrong[0]) * (1.0 - 2.0 * wrong[1])
+    closed_chance, closed_state = states.purify("dejmps", first, second, gates, readout)
+    assert closed_chance == pytest.approx(chance, abs=1e-12)
+    assert closed_state == pytest.approx(read(np.asarray(kept / chance, complex)), abs=1e-12)
+
+
+def test_errors_of_gates_and_readout_bound_what_purification_can_reach() -> None:
+    """Perfect pairs come out worse; with 1 % errors at each end good pairs are spoilt and bad ones still improve."""
+    gates = float(states.weight_of(0.99)) ** 2
+    alike = [states.werner(fidelity) for fidelity in (1.0, 0.98, 0.8)]
+    reached = [float(states.purify("dejmps", each, each, gates, 0.98**2)[1][0]) for each in alike]
+    assert reached[0] < 1.0
+    assert reached[1] < 0.98
+    assert reached[2] > 0.8
+
+
 @given(bell_diagonal())
 def test_error_rates_are_those_of_the_measurement(state: states.Reals) -> None:
     rho = matrix(state)

@@ -215,6 +215,9 @@ class Hop(Params, frozen=True, kw_only=True):
 class Purification(Params, frozen=True, kw_only=True):
     """Two pairs of a hop become one better one, or none; both ends know a light trip later. In ``physical`` mode only.
 
+    Each end applies one two-qubit gate and reads one outcome, with its repeater's ``gate_fidelity`` and
+    ``readout_error``; a slave with those of its master.
+
     Attributes:
         protocol: ``bbpssw`` or ``dejmps``.
         rounds: How often, on every hop of a path between clusters, before a pair is used: n rounds take 2^n links at

@@ -106,18 +106,27 @@ def swapped(first: ArrayLike, second: ArrayLike, swap_fidelity: float = 1.0) -> 
     return populations(product)
 
 
-def purify(protocol: Purifier, first: ArrayLike, second: ArrayLike) -> tuple[Reals, Reals]:
+def purify(
+    protocol: Purifier, first: ArrayLike, second: ArrayLike, gates: ArrayLike = 1.0, readout: ArrayLike = 1.0
+) -> tuple[Reals, Reals]:
     """Return the success probability of one round of purification and the populations of the pair it leaves.
 
     Both parties apply a CNOT from the first pair to the second, measure the second in Z and keep the first if they
     agree. ``bbpssw`` first makes Werner pairs of both (Bennett et al., PRL 76, 722, 1996) and of the result;
     ``dejmps`` first turns both pairs by 90 degrees about X (Deutsch et al., PRL 77, 2818, 1996), which exchanges errors
-    Y and Z, and keeps the result as it is.
+    Y and Z, and keeps the result as it is. Turns of single qubits are perfect.
+
+    With correlations (x, y, z) of the pair that is kept and (u, v, w) of the other one, success has the chance
+    (1 + g r y v)/2 and leaves g (x u + r z w)/2, g (z u + r x w)/2 and g (y + r v)/2, over that chance. g: a gate that
+    fails leaves white noise on both its qubits, hence on both pairs, and its outcome is a coin toss. r: of two ends
+    that agree rightly and wrongly, the ones lead to the correlations with +, the others to those with -.
 
     Args:
         protocol: Which.
         first: Populations of the pair that is kept, shape (..., 4).
         second: Populations of the pair that is measured, shape (..., 4).
+        gates: g, product of the weights (:func:`weight_of` the fidelity) of both ends' two-qubit gates, shape (...).
+        readout: r, product of 1 - 2e of both ends, which read an outcome wrongly with chance e, shape (...).
 
     Returns:
         Probability, shape (...); populations given success, shape (..., 4).
@@ -125,25 +134,19 @@ def purify(protocol: Purifier, first: ArrayLike, second: ArrayLike) -> tuple[Rea
     >>> probability, state = purify("dejmps", werner(0.8), werner(0.8))
     >>> round(float(probability), 6), round(float(state[0]), 6)
     (0.768889, 0.83815)
+    >>> probability, state = purify("dejmps", werner(0.8), werner(0.8), gates=weight_of(0.99) ** 2, readout=0.98)
+    >>> round(float(probability), 6), round(float(state[0]), 6)
+    (0.756531, 0.826105)
     """
     a, b = np.asarray(first, float), np.asarray(second, float)
-    if protocol == "bbpssw":
+    if protocol == "bbpssw":  # the turn makes no difference to the fidelity that Werner pairs leave
         a, b = werner(a[..., 0]), werner(b[..., 0])
-    # After its turn, DEJMPS keeps coinciding bit parities: pairs of errors out of {1, Y} or out of {X, Z}; without a
-    # turn they are {1, Z} and {X, Y}. On Werner pairs the two give the same fidelity.
-    no_flip = (a[..., 0] + a[..., 2]) * (b[..., 0] + b[..., 2])
-    flip = (a[..., 1] + a[..., 3]) * (b[..., 1] + b[..., 3])
-    success: Reals = no_flip + flip
-    kept = np.stack(
-        (
-            a[..., 0] * b[..., 0] + a[..., 2] * b[..., 2],
-            a[..., 1] * b[..., 1] + a[..., 3] * b[..., 3],
-            a[..., 1] * b[..., 3] + a[..., 3] * b[..., 1],
-            a[..., 0] * b[..., 2] + a[..., 2] * b[..., 0],
-        ),
-        axis=-1,
-    )
-    state: Reals = kept / success[..., np.newaxis]
+    x, y, z = np.moveaxis(correlations(a), -1, 0)
+    u, v, w = np.moveaxis(correlations(b), -1, 0)
+    g, r = np.asarray(gates, float), np.asarray(readout, float)
+    success: Reals = (1.0 + g * r * y * v) / 2.0
+    left = np.stack(np.broadcast_arrays(x * u + r * z * w, z * u + r * x * w, y + r * v), axis=-1)
+    state = populations(left * (g / (2.0 * success))[..., np.newaxis])
     return success, (werner(state[..., 0]) if protocol == "bbpssw" else state)
 
 

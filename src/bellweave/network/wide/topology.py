@@ -25,6 +25,8 @@ class Topology:
         measurement_s, retrieval_s: Shape (n,), how long a swap takes.
         coherence_s, lifetime_s, cutoff_s: Shape (n,), inf where there is none.
         swap_fidelity: Shape (n,), fidelity of the swap's operation as a depolarising channel (gate and read-out).
+        gate_fidelity: Shape (n,), of the two-qubit gate alone, for purification.
+        readout_error: Shape (n,), chance that purification reads an outcome wrongly.
         ends: Shape (e, 2), int32, two different nodes, the smaller one first.
         length_km: Shape (e,).
         success: Shape (e,), of one attempt of one unit, in [0, 1].
@@ -41,6 +43,8 @@ class Topology:
     lifetime_s: Floats
     cutoff_s: Floats
     swap_fidelity: Floats
+    gate_fidelity: Floats
+    readout_error: Floats
     ends: Indices
     length_km: Floats
     success: Floats
@@ -111,6 +115,8 @@ def uniform(
         lifetime_s=each_node(lifetime_s),
         cutoff_s=each_node(cutoff_s),
         swap_fidelity=each_node(1.0),
+        gate_fidelity=each_node(1.0),
+        readout_error=each_node(0.0),
         ends=ordered,
         length_km=each_edge(length_km),
         success=each_edge(success),

@@ -129,6 +129,8 @@ def along(topology: Topology, path: list[int], units: tuple[int, ...]) -> Topolo
         lifetime_s=topology.lifetime_s[path],
         cutoff_s=topology.cutoff_s[path],
         swap_fidelity=topology.swap_fidelity[path],
+        gate_fidelity=topology.gate_fidelity[path],
+        readout_error=topology.readout_error[path],
         ends=np.stack((places, places + 1), axis=1),
         length_km=topology.length_km[edges],
         success=topology.success[edges],

@@ -21,8 +21,8 @@ AT_ONCE = -1
 
 # hop
 PERIOD, UNITS, FREE, _, FLYING, STARTED, NEXT, TABLE, SKIPS, HOP_FIELDS = range(10)
-# hop, real: correlations of a fresh pair, log(1 - p)
-LOG_FAILURE, HOP_REALS = 3, 4
+# hop, real: correlations of a fresh pair, log(1 - p), weight of the gates and of the readout that purify
+LOG_FAILURE, GATES, READOUT, HOP_REALS = range(3, 7)
 # node: its lists' first and last pairs; where the spans end that it swaps; time a swap takes; place in light time
 HEAD, _, TAIL, _, SPAN, _, BUSY, LIGHT, LIFETIME, CUTOFF, LISTED, NODE_FIELDS = range(12)
 # node, real: q, 1 / coherence in 1/ps, weight of the swap

@@ -8,6 +8,9 @@ Attempts are bulk: a hop's number of successes is one draw from the binomial of 
 the periods without any are passed over by one geometric draw, and the binomial is drawn given that it is not zero;
 units that come free in between draw anew from the next period on, which changes nothing because attempts have no
 memory.
+
+Numba keeps what it has compiled on disk and looks at the time of this file alone: who changes a file that is compiled
+into this one, such as ``purifying.py`` or ``steps.py``, must touch this one too, or runs go on with the old code.
 """
 
 from bellweave.network.wide.chains import fields as f

@@ -11,6 +11,7 @@ from bellweave.network.wide.chains import fields as f
 from bellweave.network.wide.chains.draws import binomial_table, seeded
 from bellweave.network.wide.chains.orders import Lane
 from bellweave.network.wide.params import Purification
+from bellweave.network.wide.purification import errors
 from bellweave.network.wide.topology import Topology
 
 Mode = Literal["paper", "physical"]
@@ -144,5 +145,7 @@ def _hops(
     reals[:, :3] = weight[:, np.newaxis]
     with np.errstate(divide="ignore"):
         reals[:, f.LOG_FAILURE] = np.log1p(-success)
+    err = errors(topology, edges)
+    reals[:, f.GATES], reals[:, f.READOUT] = err.gates, err.readout
     tables = np.stack([binomial_table(float(kind), int(units.max())) for kind in kinds])
     return hops, reals, tables

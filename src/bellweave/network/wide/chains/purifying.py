@@ -7,8 +7,8 @@
    then the measured pair's unit is free there. Both ends know the comparison one light trip after the slower one has
    measured: they use the pair from then on, or free its units.
 3. What comes of it is decided when it begins, as for swaps: the new pair exists from then on. Chances and states are
-   the closed form of :func:`bellweave.network.wide.states.purify`, of pairs that have decayed until each end is done.
-   Gates are perfect.
+   the closed form of :func:`bellweave.network.wide.states.purify`, of pairs that have decayed until each end is done;
+   gates and readout err as the hop's two nodes say.
 """
 
 import math
@@ -42,9 +42,10 @@ def _free(s: f.State, hop: int, side: int, at: int, time: int) -> None:
 def _improve(s: f.State, row: int, other: int, left: int, right: int) -> float:
     """Give a pair the correlations that success leaves, when its ends are done; return the chance of success.
 
-    With correlations x, y, z of both pairs, the chance is (1 + y y')/2; given success they become (x x' + z z')/2,
-    (x z' + z x')/2 and (y + y')/2, over that chance.
+    The closed form is that of :func:`bellweave.network.wide.states.purify`; g and r are the hop's gates and readout.
     """
+    hop = s.pairs[row, f.END]
+    g, r = s.hop_reals[hop, f.GATES], s.hop_reals[hop, f.READOUT]
     aged = _faded(s, row, 0, left) + _faded(s, row, 1, right)
     own, his = math.exp(-aged), math.exp(-_faded(s, other, 0, left) - _faded(s, other, 1, right))
     x, y, z = s.correlation[row, 0] * own, s.correlation[row, 1] * own, s.correlation[row, 2] * own
@@ -52,8 +53,8 @@ def _improve(s: f.State, row: int, other: int, left: int, right: int) -> float:
     if s.switches[f.TWIRL]:
         x = y = z = (x + y + z) / 3.0
         u = v = w = (u + v + w) / 3.0
-    chance = (1.0 + y * v) / 2.0
-    x, y, z = (x * u + z * w) / 2.0, (x * w + z * u) / 2.0, (y + v) / 2.0
+    chance = (1.0 + g * r * y * v) / 2.0
+    x, y, z = g * (x * u + r * z * w) / 2.0, g * (z * u + r * x * w) / 2.0, g * (y + r * v) / 2.0
     if s.switches[f.TWIRL]:
         x = y = z = (x + y + z) / 3.0
     past = math.exp(aged) / chance  # the outer qubits' decay is taken off when they are used
