@@ -68,7 +68,7 @@ def run_one(name: str | None, folder: Path | None, out: Path | None, *, as_json:
     from bellweave.cli.live import View
     from bellweave.edge import logs
     from bellweave.emu import standalone
-    from bellweave.emu.child import spare_collections
+    from bellweave.emu.child import collect, spare_collections
     from bellweave.errors import ScenarioError
 
     if name is None or folder is None:
@@ -78,6 +78,10 @@ def run_one(name: str | None, folder: Path | None, out: Path | None, *, as_json:
     spare_collections()
 
     async def run() -> None:
-        await standalone.run(given, folder, stopped_by_signals(), View(as_json=as_json).watch, say, out)
+        collecting = asyncio.create_task(collect())
+        try:
+            await standalone.run(given, folder, stopped_by_signals(), View(as_json=as_json).watch, say, out)
+        finally:
+            collecting.cancel()
 
     asyncio.run(run())

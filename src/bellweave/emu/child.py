@@ -23,6 +23,9 @@ Say = Callable[[msgspec.Struct], None]
 
 LONGEST_LINE_BYTES = 1 << 22
 
+COLLECT_S = 60.0
+"""How often garbage in cycles is looked for; that takes some 20 ms."""
+
 _PR_SET_PDEATHSIG = 1
 
 _log = structlog.get_logger(__name__)
@@ -69,11 +72,14 @@ async def _run(deployment: object) -> int:
 
         work = asyncio.create_task(run_node(deployment, to_stdout, commands(reader)))  # type: ignore[arg-type]
     spare_collections()
+    collecting = asyncio.create_task(collect())
     try:
         await work
     except BellweaveError as error:
         _log.error("ended", problem=str(error))
         return 1
+    finally:
+        collecting.cancel()
     return 0
 
 
@@ -100,7 +106,17 @@ def problem(say: Say, detail: str) -> None:
 
 
 def spare_collections() -> None:
-    """Let Python look for garbage in cycles less often: what was imported stays for good."""
+    """Let Python look for garbage in cycles less often: what was imported stays for good. See :func:`collect`."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+async def collect() -> None:
+    """Look for garbage in cycles every minute, for ever.
+
+    Python counts objects, and a TLS connection that has ended is few: memory that it holds would wait for hours.
+    """
+    while True:
+        await asyncio.sleep(COLLECT_S)
+        gc.collect()
