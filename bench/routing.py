@@ -17,8 +17,9 @@ import numpy as np
 
 from bellweave import rng
 from bellweave.network.wide.flow.chain import chain_rate, equal_rate
-from bellweave.network.wide.flow.columns import Optimum, best_rates
+from bellweave.network.wide.flow.columns import best_rates
 from bellweave.network.wide.flow.pairs import best_chain
+from bellweave.network.wide.flow.plans import Optimum
 from bellweave.network.wide.flow.stage import Wanted
 from bellweave.network.wide.generators import random_geometric
 from bellweave.network.wide.routing.routers import candidate_paths, hops, length, time_per_pair, unreliability

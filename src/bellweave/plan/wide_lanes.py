@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bellweave.network.wide.chains.orders import apportioned
-from bellweave.network.wide.flow.columns import Optimum, Plan, best_on_paths, best_rates
+from bellweave.network.wide.flow.columns import best_on_paths, best_rates
+from bellweave.network.wide.flow.plans import Optimum, Plan
 from bellweave.network.wide.flow.stage import Wanted
 from bellweave.network.wide.params import Demand
 from bellweave.network.wide.purification import least_units, rated

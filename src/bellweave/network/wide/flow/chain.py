@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bellweave.network.wide.flow.columns import path_rate
+from bellweave.network.wide.flow.one_path import path_rate
 from bellweave.network.wide.flow.pairs import best_chain
 from bellweave.network.wide.theory import distribution_rate
 from bellweave.network.wide.topology import Topology, chain
@@ -66,17 +66,13 @@ def chain_rate(link_per_s: Floats, swap_probability: Floats, tolerance: float = 
 class Shares:
     """Which swaps a chain makes at its optimum; one row for each kind of swap (left, middle, right).
 
-    A kernel that follows the order ``optimal`` draws the fate of every new pair (i, j) from the rows that use it: row r
-    with probability ``of_left[r]`` among those with (left, middle) = (i, j) and ``of_right[r]`` among those with
-    (middle, right) = (i, j). The two groups together sum to 1 for every pair short of the whole chain that the optimum
-    uses. A swap is made when one pair of each kind waits for it.
+    A swap is made when one pair of each kind waits for it. The kernel takes the swaps apart into trees, each of them an
+    order with units of its own (:func:`bellweave.network.wide.chains.orders.trees`).
 
     Attributes:
         rate_per_s: Pairs/s from end to end.
         left, middle, right: Shape (r,), int32, node numbers along the chain.
         swaps_per_s: Shape (r,), tried.
-        of_left: Shape (r,), the share of all pairs (left, middle) that are for this row.
-        of_right: Shape (r,), the share of all pairs (middle, right) that are for this row.
     """
 
     rate_per_s: float
@@ -84,8 +80,6 @@ class Shares:
     middle: Indices
     right: Indices
     swaps_per_s: Floats
-    of_left: Floats
-    of_right: Floats
 
 
 def optimal_shares(topology: Topology) -> Shares:
@@ -100,11 +94,8 @@ def optimal_shares(topology: Topology) -> Shares:
     best = best_chain(topology)
     order = np.argsort(best.swaps[:, 0] - best.swaps[:, 2], kind="stable")
     swaps, rate = best.swaps[order], best.swaps_per_s[order]
-    n = topology.nodes
-    first, second = swaps[:, 0] * n + swaps[:, 1], swaps[:, 1] * n + swaps[:, 2]
-    used = np.bincount(first, rate, n * n) + np.bincount(second, rate, n * n)
     left, middle, right = swaps.astype(np.int32).T
-    return Shares(float(best.rates_per_s[0]), left, middle, right, rate, rate / used[first], rate / used[second])
+    return Shares(float(best.rates_per_s[0]), left, middle, right, rate)
 
 
 def _as_chain(link_per_s: Floats, swap_probability: Floats) -> Topology:

@@ -5,78 +5,25 @@ it takes a fixed number of each edge's pairs for one delivered. Every solution o
 trees, so the optimum over all trees is the optimum. There are far too many: plans are made when prices ask for them
 (column generation), the cheapest one for each demand, until none costs less than it is worth.
 
-Two searches make plans. ``paths``: the cheapest path by the edges' prices, with the best tree on it; quick, but a path
-whose edges are cheap is not always the one whose tree is: what it ends with is a lower bound. ``trees``: the
-cheapest tree in the whole network; when it finds none, the optimum is reached. With every cost found on the way, a
-bound on the first level is known (nothing is sold below cost: demand x cost <= capacity x price), so that an early end
-has a stated gap.
+The searches of :mod:`.plans` make them. What the one over paths ends with is a lower bound; when the one over trees
+finds none, the optimum is reached. With every cost found on the way, a bound on the first level is known (nothing is
+sold below cost: demand x cost <= capacity x price), so that an early end has a stated gap.
 """
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
-from bellweave.network.wide.flow.search import distances, neighbours, walk
+from bellweave.network.wide.flow.plans import FREE, GAP, ROUNDS, STEADY, GivenPaths, Optimum, Plan, Search
 from bellweave.network.wide.flow.stage import Floats, Goal, Objective, Stage, Wanted, reach, solve
-from bellweave.network.wide.flow.trees import cheapest_tree, costs_between, tree_between
 from bellweave.network.wide.topology import Topology
-
-GAP = 1e-6
-"""A plan is of use if it costs this share less than it is worth."""
-
-ROUNDS = 1000
-"""Rounds of pricing in a stage; then what there is is the answer, with its bound."""
-
-STEADY = 0.7
-"""Weight of the past in the running mean of prices."""
 
 MANY = 500
 DEAR = 1.05
 """Idle plans that cost so many times what they are worth are dropped when there are many plans."""
-
-FREE = 1e-9
-"""Price of an edge that has capacity to spare, by the mean price: of two free paths, the one with fewer edges."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A way to serve a demand.
-
-    Attributes:
-        demand: Its number.
-        nodes, edges: The path. Where nodes swap with different success it may pass a node twice: what is dear is then
-            joined at the better one.
-        takes: By edge of the path, pairs for one that is delivered.
-        rate_per_s: Delivered.
-    """
-
-    demand: int
-    nodes: tuple[int, ...]
-    edges: tuple[int, ...]
-    takes: tuple[float, ...]
-    rate_per_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class Optimum:
-    """The best rates.
-
-    Attributes:
-        rates_per_s: Shape (d,).
-        plans: Those in use.
-        level_per_s: Max-min: the smallest rate by weight, of weight 1; else the sum of the rates by worth.
-        bound_per_s: What the level can't exceed; inf if no search over trees was made.
-    """
-
-    rates_per_s: Floats
-    plans: tuple[Plan, ...]
-    level_per_s: float
-    bound_per_s: float
 
 
 def best_rates(
@@ -109,7 +56,7 @@ def best_rates(
 def best_on_paths(
     topology: Topology,
     wanted: Sequence[Wanted],
-    paths: Sequence[Sequence[tuple[tuple[int, ...], tuple[int, ...]]]],
+    paths: GivenPaths,
     objective: Objective = "max-min",
     *,
     rounds: int = ROUNDS,
@@ -127,37 +74,7 @@ def best_on_paths(
         levels: As for :func:`best_rates`.
         gap: As for :func:`best_rates`.
     """
-    return _Plans(topology, tuple(wanted), 0, rounds, gap, [tuple(each) for each in paths]).optimum(objective, levels)
-
-
-def path_rate(link_per_s: Floats, swap_probability: Floats, tolerance: float = 1e-7) -> float:
-    """Return the best rate of one path, pairs/s: a lower bound that is off by less than ``tolerance``, relative.
-
-    Args:
-        link_per_s: Shape (k,), > 0, pairs/s that each edge makes.
-        swap_probability: Shape (k - 1,), > 0.
-        tolerance: >= 1e-9; 400 hops take minutes for seven digits and a second or two for two.
-    """
-    columns: list[Floats] = []
-    steady = price = 1.0 / link_per_s
-    rate, bound = 0.0, np.inf
-    for _ in range(ROUNDS):
-        for asked in (steady, price):
-            cost, takes = cheapest_tree(asked, swap_probability)
-            bound = min(bound, float(asked @ link_per_s) / cost)
-            columns.append(takes / link_per_s)
-        if rate >= bound * (1.0 - tolerance):
-            break
-        use = np.stack(columns, axis=1)
-        scale = 1.0 / float(use.max(axis=0).min())
-        found = linprog(-np.ones(len(columns)), A_ub=use * scale, b_ub=np.ones(link_per_s.size), method="highs")
-        if found.x is None:
-            raise RuntimeError(f"the path's rate has no solution: {found.message}")
-        rate = float(np.sum(found.x)) * scale
-        price = np.maximum(0.0, -np.asarray(found.ineqlin.marginals)) / link_per_s
-        price += FREE * price.mean()
-        steady = STEADY * steady / float(steady @ link_per_s) + (1.0 - STEADY) * price / float(price @ link_per_s)
-    return rate
+    return _Plans(topology, tuple(wanted), 0, rounds, gap, paths).optimum(objective, levels)
 
 
 class _Plans:
@@ -170,12 +87,10 @@ class _Plans:
         tree_searches: int,
         rounds: int,
         gap: float,
-        given: list[tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]] | None = None,
+        given: GivenPaths | None = None,
     ) -> None:
-        self.topology, self.wanted, self.searches, self.given = topology, wanted, tree_searches, given
-        self.rounds, self.gap = rounds, gap
-        self.near = neighbours(topology)
-        self.passes = topology.swap_probability > 0.0
+        self.topology, self.wanted, self.searches, self.rounds = topology, wanted, tree_searches, rounds
+        self.search = Search(topology, wanted, given, gap)
         self.alive = topology.pairs_per_s > 0.0
         self.plans: list[Plan] = []
         self.made: set[Plan] = set()
@@ -183,7 +98,7 @@ class _Plans:
         self.goals = 0
         with np.errstate(divide="ignore"):
             price = 1.0 / topology.pairs_per_s
-        self.fresh(self.by_paths(price, price, np.full(len(wanted), np.inf)))
+        self.fresh(self.search.by_paths(price, price, np.full(len(wanted), np.inf)))
         alone = [1.0 / float(np.max(price[list(each.edges)] * each.takes)) for each in self.plans]
         self.scale = min(alone, default=1.0)
 
@@ -219,7 +134,9 @@ class _Plans:
             if thorough:
                 found = self.by_trees(price, stage, goal)
             else:
-                found = self.by_paths(steady, price, stage.worth) + self.by_paths(price, price, stage.worth)
+                found = self.search.by_paths(steady, price, stage.worth) + self.search.by_paths(
+                    price, price, stage.worth
+                )
             found = [plan for plan in found if plan not in self.made]
             if not found and (thorough or self.searches == 0):
                 return stage
@@ -278,59 +195,13 @@ class _Plans:
         price[self.alive] += FREE * price[self.alive].mean()
         return price
 
-    def by_paths(self, asked: Floats, price: Floats, worth: Floats) -> list[Plan]:
-        """Return for each demand the best tree on the cheapest path (or on each given one), where it is of use.
-
-        Args:
-            asked: Prices to look for the cheapest by.
-            price: Prices by which it must be of use.
-            worth: Shape (d,), what a delivered pair is worth.
-        """
-        looked: Iterable[tuple[int, tuple[int, ...], tuple[int, ...]]]
-        if self.given is not None:
-            looked = ((d, *path) for d, paths in enumerate(self.given) for path in paths)
-        else:
-            looked = self.cheapest_paths(asked, worth)
-        found = []
-        for d, nodes, edges in looked:
-            if worth[d] <= 0.0 or not edges:
-                continue
-            inner = self.topology.swap_probability[list(nodes[1:-1])]
-            if not (np.all(np.isfinite(price[list(edges)])) and np.all(inner > 0.0)):
-                continue
-            _, takes = cheapest_tree(asked[list(edges)], inner)
-            if float(takes @ price[list(edges)]) < worth[d] * (1.0 - self.gap):
-                found.append(Plan(d, nodes, edges, tuple(takes.tolist())))
-        return found
-
-    def cheapest_paths(self, price: Floats, worth: Floats) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...]]]:
-        by_source: dict[int, list[int]] = {}
-        for d, each in enumerate(self.wanted):
-            if worth[d] > 0.0:
-                by_source.setdefault(each.source, []).append(d)
-        for source, demands in by_source.items():
-            _, by = distances(self.near, price, self.passes, source)
-            for d in demands:
-                yield d, *walk(self.topology.ends, by, source, self.wanted[d].target)
-
     def by_trees(self, price: Floats, stage: Stage, goal: Goal) -> list[Plan]:
         """Return for each demand its cheapest tree in the whole network, where it is of use; lower the bound."""
         self.searches -= 1
-        q = self.topology.swap_probability
-        most = float(stage.worth.max())
-        costs, final = costs_between(self.topology.ends, price, q, most=2.0 * most)
-        cost = np.array([min(costs[each.source, each.target], 2.0 * most) for each in self.wanted])
-        if final and self.goals == 1:
+        found, cost = self.search.by_trees(price, stage.worth)
+        if cost is not None and self.goals == 1:
             budget = float(price[self.alive] @ self.topology.pairs_per_s[self.alive])
             self.bound = min(self.bound, _bound(budget, cost, goal, self.most, self.scale))
-        price_of = {}
-        for (a, b), each in zip(self.topology.ends.tolist(), price.tolist(), strict=True):
-            price_of[a, b] = price_of[b, a] = each
-        found = []
-        for d in np.flatnonzero(cost < stage.worth * (1.0 - self.gap)).tolist():
-            nodes, takes = tree_between(self.wanted[d].source, self.wanted[d].target, costs, price_of, q)
-            edges = tuple(self.edge_of[pair] for pair in itertools.pairwise(nodes))
-            found.append(Plan(d, nodes, edges, tuple(takes.tolist())))
         return found
 
     @cached_property
@@ -338,14 +209,6 @@ class _Plans:
         """Pairs/s that each demand can't exceed: what it wants, and what the edges at its ends make."""
         near = np.bincount(self.topology.ends.ravel(), np.repeat(self.topology.pairs_per_s, 2), self.topology.nodes)
         return np.array([min(each.most_per_s, near[each.source], near[each.target]) for each in self.wanted])
-
-    @cached_property
-    def edge_of(self) -> dict[tuple[int, int], int]:
-        """Edge numbers by their ends, in both orders."""
-        of = {}
-        for edge, (a, b) in enumerate(self.topology.ends.tolist()):
-            of[a, b] = of[b, a] = edge
-        return of
 
 
 def _bound(budget: float, cost: Floats, goal: Goal, most: Floats, scale: float) -> float:
