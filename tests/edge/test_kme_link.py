@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import hashlib
+import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from bellweave.dialogue import Message, encode
-from bellweave.edge import kme_line
+from bellweave.edge import arrivals, kme_line
 from bellweave.edge.clock import now_s
 from bellweave.edge.identity import presented
 from bellweave.edge.kme_frames import Frames, framed
@@ -25,6 +27,9 @@ from bellweave.testing.key_links import note, usual
 
 pytestmark = pytest.mark.emu
 
+HANG_S = 60.0
+"""What takes so long hangs: machines that do other things too are slow, but not that slow."""
+
 
 class End:
     """One KME's end: it answers what :attr:`says` says, and writes down what happens to it."""
@@ -33,6 +38,7 @@ class End:
         self.name = name
         self.links: Links
         self.events: list[str] = []
+        self.refused_s: list[float] = []
         self.heard: list[Message] = []
         self.says: Callable[[Message], Message | None] = usual
         self.held: list[Callable[[Message], None]] = []
@@ -51,6 +57,7 @@ class End:
         def welcomed(answer: Message | DeliveryError) -> None:
             self.events.append("welcomed" if isinstance(answer, Welcome) else str(answer))
             if not isinstance(answer, Welcome):
+                self.refused_s.append(asyncio.get_running_loop().time())
                 failed(str(answer))
 
         self.events.append(f"connected {peer}")
@@ -63,13 +70,13 @@ class End:
     async def ask(self, peer: str, message: Message) -> Message:
         done: asyncio.Future[Message | DeliveryError] = asyncio.get_running_loop().create_future()
         self.links.ask(peer, message, done.set_result)
-        answer = await asyncio.wait_for(done, 10.0)
+        answer = await asyncio.wait_for(done, HANG_S)
         if isinstance(answer, DeliveryError):
             raise answer
         return answer
 
     async def until(self, event: str, times: int = 1) -> None:
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(HANG_S):
             while self.events.count(event) < times:  # noqa: ASYNC110 a test looks from outside
                 await asyncio.sleep(0.005)
 
@@ -102,12 +109,12 @@ def tls(issued: dict[str, Files], tmp_path: Path) -> dict[str, Tls]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(HANG_S):
         while not true():  # noqa: ASYNC110 a test looks from outside
             await asyncio.sleep(0.005)
 
 
-def links_of(end: End, tls: Tls, addresses: dict[str, tuple[str, int] | None], *, timeout_s: float = 2.0) -> Links:
+def links_of(end: End, tls: Tls, addresses: dict[str, tuple[str, int] | None], *, timeout_s: float = HANG_S) -> Links:
     """Give an end its links; with several in one test, the test may bend ``tls`` first."""
     end.links = Links(
         end.name,
@@ -122,7 +129,7 @@ def links_of(end: End, tls: Tls, addresses: dict[str, tuple[str, int] | None], *
 
 
 @contextlib.asynccontextmanager
-async def linked(tls: dict[str, Tls], *, timeout_s: float = 2.0) -> AsyncIterator[tuple[End, End]]:
+async def linked(tls: dict[str, Tls], *, timeout_s: float = HANG_S) -> AsyncIterator[tuple[End, End]]:
     """Give the two ends of a link that kme-a has dialled."""
     a, b = End("kme-a"), End("kme-b")
     where = await links_of(b, tls["kme-b"], {"kme-a": None}, timeout_s=timeout_s).start("127.0.0.1")
@@ -233,7 +240,7 @@ async def test_nobody_is_asked_before_there_is_a_connection_and_a_greeting(tls: 
 
 
 async def test_a_peer_that_does_not_answer_in_time_is_cut_off_and_connected_to_again(tls: dict[str, Tls]) -> None:
-    async with linked(tls, timeout_s=0.3) as (a, b):
+    async with linked(tls, timeout_s=1.0) as (a, b):
         b.says = lambda message: None if isinstance(message, Announce) else usual(message)
 
         answers = await asyncio.gather(
@@ -336,21 +343,20 @@ async def test_a_newer_connection_is_used_and_the_older_takes_over_when_it_break
 
 
 async def test_two_kmes_that_ask_each_other_at_full_load_wait_for_no_one(tls: dict[str, Tls]) -> None:
-    async with linked(tls, timeout_s=10.0) as (a, b):
+    async with linked(tls) as (a, b):
         large = Retract(tuple(n.to_bytes(16, "big") for n in range(10_000)))
         for end in (a, b):
             end.says = lambda message: MarksAre((7,) * 10_000) if isinstance(message, Retract) else usual(message)
         asks = [
             end.ask(other, message)
-            for _ in range(300)
+            for _ in range(100)
             for end, other in ((a, "kme-b"), (b, "kme-a"))
             for message in (large, Announce((note(1),)))
         ]
 
-        async with asyncio.timeout(20.0):
-            answers = await asyncio.gather(*asks)
+        answers = await asyncio.gather(*asks)
 
-    assert len(answers) == 1200
+    assert len(answers) == 400
 
 
 async def test_a_peer_that_asks_too_much_is_refused(tls: dict[str, Tls], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,10 +394,9 @@ async def test_a_peer_that_refuses_the_greeting_is_called_again_after_ever_longe
     where = await links_of(b, tls["kme-b"], {"kme-a": None}).start("127.0.0.1")
     await links_of(a, tls["kme-a"], {"kme-b": where}).start()
 
-    await a.until("kme-b refused: not today", 3)
-    start_s = asyncio.get_running_loop().time()
     await a.until("kme-b refused: not today", 4)
-    assert asyncio.get_running_loop().time() - start_s > 0.3
+    pauses_s = [later - earlier for earlier, later in pairwise(a.refused_s)]
+    assert all(pause_s > least_s for pause_s, least_s in zip(pauses_s, (0.1, 0.2, 0.4), strict=True))
     b.says = usual
 
     await a.until("welcomed")
@@ -435,6 +440,48 @@ async def test_whoever_is_no_peer_is_not_answered(tls: dict[str, Tls], stranger:
     await b.links.close()
 
 
+@contextlib.contextmanager
+def crowd_at(where: tuple[str, int], number: int) -> Iterator[list[socket.socket]]:
+    """Give connections that have not shaken hands, in the order in which they came."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        for _ in range(number):
+            found.append(stack.enter_context(socket.create_connection(where)))
+            found[-1].setblocking(False)
+        yield found
+
+
+async def test_a_silent_crowd_at_the_port_disturbs_no_link_and_keeps_no_peer_out(tls: dict[str, Tls]) -> None:
+    async with linked(tls) as (a, b):
+        where = ("127.0.0.1", b.port)
+        with crowd_at(where, arrivals.MAX_ARRIVING // 2) as first, crowd_at(where, arrivals.MAX_ARRIVING) as then:
+            async with asyncio.timeout(4.0):  # less than a handshake's time-out: the oldest have made room
+                for each in first:
+                    assert await asyncio.get_running_loop().sock_recv(each, 1) == b""
+            for each in then:
+                with pytest.raises(BlockingIOError):
+                    each.recv(1)
+            assert await a.ask("kme-b", Announce((note(1),))) == Announced((None,))
+
+            _, anew = await asyncio.open_connection(*where, ssl=tls["kme-a"].client)
+            await b.until("connected kme-a", 2)
+            anew.close()
+            await b.until("lost kme-a")
+
+
+async def test_a_crowd_that_does_not_go_on_with_its_handshakes_keeps_no_peer_out(tls: dict[str, Tls]) -> None:
+    a, b = End("kme-a"), End("kme-b")
+    where = await links_of(b, tls["kme-b"], {"kme-a": None}).start("127.0.0.1")
+    assert where is not None
+    with crowd_at(where, 32) as crowd:
+        for each in crowd:
+            each.send(b"\x16\x03\x01\x02\x00\x01")
+        await links_of(a, tls["kme-a"], {"kme-b": where}).start()
+        await a.until("welcomed")
+    await a.links.close()
+    await b.links.close()
+
+
 async def said_to(tls: dict[str, Tls], *frames: bytes) -> tuple[End, bytes]:
     """Return kme-b, and what it said, after kme-a has sent these bytes and kme-b has closed the connection."""
     b = End("kme-b")
@@ -442,7 +489,7 @@ async def said_to(tls: dict[str, Tls], *frames: bytes) -> tuple[End, bytes]:
     assert where is not None
     reader, writer = await asyncio.open_connection(*where, ssl=tls["kme-a"].client)
     writer.write(b"".join(frames))
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(HANG_S):
         said = await reader.read()
     writer.close()
     with contextlib.suppress(OSError, ssl.SSLError):

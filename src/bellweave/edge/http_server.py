@@ -22,6 +22,7 @@ import structlog
 
 from bellweave.api.errors import framework_response
 from bellweave.api.http import Request, Response
+from bellweave.edge.arrivals import something_to_read
 from bellweave.edge.http_connection import Connection, Then
 from bellweave.edge.http_limits import Rate, Turns
 from bellweave.edge.identity import Identity, Presented, presented
@@ -224,7 +225,7 @@ class HttpServer:
         if self._door is None:
             await loop.connect_accepted_socket(lambda: connection, sock)
             return
-        await _something_to_read(sock)
+        await something_to_read(sock)
         async with self._turns.turn():
             await loop.connect_accepted_socket(
                 lambda: connection, sock, ssl=self._door.certificates.server_context,
@@ -317,18 +318,3 @@ class HttpServer:
             now_s = loop.time()
             for connection in list(self._connections):
                 connection.check(now_s)
-
-
-async def _something_to_read(sock: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    arrived: asyncio.Future[None] = loop.create_future()
-
-    def arrive() -> None:
-        if not arrived.done():
-            arrived.set_result(None)
-
-    loop.add_reader(sock.fileno(), arrive)
-    try:
-        await arrived
-    finally:
-        loop.remove_reader(sock.fileno())

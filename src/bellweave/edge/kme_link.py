@@ -10,6 +10,7 @@ Rules:
 3. A peer that does not answer in time is cut off; its owner's :class:`~bellweave.kms.messages.Ping` a second sees to it
    that a dead one is noticed. Connections that are not asked over are left to TCP's keep-alive.
 4. Whether a certificate is still let in is looked up every second.
+5. A crowd at the port disturbs no link that is up (:mod:`bellweave.edge.arrivals`).
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from typing import Protocol
 import structlog
 
 from bellweave.dialogue import Message
+from bellweave.edge.arrivals import Arrivals
 from bellweave.edge.kme_line import Line, Then
 from bellweave.errors import PeerUnreachable, ScenarioError
 
@@ -77,6 +79,7 @@ class Links:
         server_ssl: For connections that are listened for.
         client_ssl: Returns a context for dialling.
         timeout_s: Longest wait for an answer.
+        handshakes: How many of those who come may shake hands at once.
     """
 
     def __init__(
@@ -89,12 +92,12 @@ class Links:
         server_ssl: SSLContext,
         client_ssl: Callable[[], SSLContext],
         timeout_s: float,
+        handshakes: int = 8,
     ) -> None:
         self.name = name
         self._addresses = addresses
         self._owner = owner
         self._identify = identify
-        self._server_ssl = server_ssl
         self._client_ssl = client_ssl
         self._timeout_s = timeout_s
         self._lines: dict[str, list[Line]] = {peer: [] for peer in addresses}  # the newest is the last
@@ -104,7 +107,9 @@ class Links:
         self._pause_s = dict.fromkeys(addresses, LEAST_PAUSE_S)
         self._partitioned: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._server: asyncio.Server | None = None
+        self._arrivals = Arrivals(
+            server_ssl, lambda: Line(self, timeout_s), handshakes=handshakes, handshake_s=_HANDSHAKE_S
+        )
         self._closing = False
 
     async def start(self, host: str | None = None, port: int = 0) -> tuple[str, int] | None:
@@ -117,13 +122,9 @@ class Links:
         address = None
         if host is not None:
             try:
-                self._server = await loop.create_server(
-                    lambda: Line(self, self._timeout_s), host, port, ssl=self._server_ssl,
-                    ssl_handshake_timeout=_HANDSHAKE_S, ssl_shutdown_timeout=_SHUTDOWN_S,
-                )  # fmt: skip
+                address = self._arrivals.start(host, port)
             except OSError as error:
                 raise ScenarioError(f"can't listen there: {error.strerror}", path=f"{host}:{port}") from None
-            address = self._server.sockets[0].getsockname()[:2]
         self._tasks = [loop.create_task(self._watch())]
         for peer, where in self._addresses.items():
             if where is not None:
@@ -133,8 +134,7 @@ class Links:
     async def close(self) -> None:
         """Stop listening and dialling, and end all connections."""
         self._closing = True
-        if self._server is not None:
-            self._server.close()
+        await self._arrivals.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

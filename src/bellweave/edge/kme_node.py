@@ -127,6 +127,7 @@ class KmeNode:
             server_ssl=self.certificates.server_context,
             client_ssl=lambda: self.certificates.client_context,
             timeout_s=config.limits.peer_s,
+            handshakes=config.limits.handshakes,
         )
         self.driver = Driver(self.kme, self.kme.name, self.writer, self.links)
         try:

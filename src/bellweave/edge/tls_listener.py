@@ -106,10 +106,11 @@ class TlsListener:
                 self.refused += 1
                 self._turned_away("no room")
                 accepted.close()
-                continue
-            task = asyncio.create_task(self._connected(accepted))
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
+            else:
+                task = asyncio.create_task(self._connected(accepted))
+                self._connections.add(task)
+                task.add_done_callback(self._connections.discard)
+            await asyncio.sleep(0)  # there may always be one more to accept: let the others have their turn
 
     async def _connected(self, accepted: socket.socket) -> None:
         try:
