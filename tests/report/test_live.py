@@ -52,6 +52,16 @@ def test_psk_tunnels_are_labelled_authentication_only() -> None:
     )
 
 
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_narrow_terminal_leaves_out_columns_and_never_cuts_names_or_what_a_tunnel_is_worth(width: int) -> None:
+    text = drawn(width, 40, busy())
+
+    for name in load("datacenter").tunnel:
+        assert f"{name} " in text
+    assert text.count("authentication only") == len(load("datacenter").tunnel)
+    assert "…" not in "".join(line for line in text.splitlines() if line.startswith("  ") and line[2:3].isalpha())
+
+
 def test_rows_that_do_not_fit_are_counted() -> None:
     text = drawn(80, 20, busy())
 

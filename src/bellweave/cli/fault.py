@@ -39,9 +39,13 @@ def fault(
     Example: bellweave fault out/emulated/backbone down n2 --for 8
     """
     import asyncio
+    import math
 
     from bellweave.emu.control import Wanted, ask
     from bellweave.emu.messages import Fault
+    from bellweave.errors import ScenarioError
 
+    if not math.isfinite(value):
+        raise ScenarioError(f"expected a number, got {value}", path="--value")
     wanted = Wanted(fault=Fault(kind=kind, target=target, on=not off, value=value), for_s=for_s)
     typer.echo(asyncio.run(ask(run, wanted)))

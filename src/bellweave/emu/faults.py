@@ -66,6 +66,7 @@ class Faults:
         self._restart = restart
         self.charon = charon
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ends: dict[str, asyncio.Task[None]] = {}
 
     async def order(self, fault: Fault, for_s: float | None = None) -> str:
         """Carry out a fault on command, and end it later if that is asked for; returns a sentence for people.
@@ -75,6 +76,9 @@ class Faults:
         """
         self._check(fault)
         name = f"{fault.kind} {fault.target}"
+        earlier = self._ends.pop(name, None)
+        if earlier is not None:  # this order says anew how long it lasts
+            earlier.cancel()
         self._note(FaultChanged(at_s=self._now(), fault=name, active=fault.on))
         await self._carry_out(fault)
         if not fault.on:
@@ -83,7 +87,7 @@ class Faults:
             return f"{name}: killed; it is started again by itself"
         if for_s is None:
             return f"{name}: begun; end it with --off"
-        self._later(self._end(fault, for_s))
+        self._ends[name] = self._later(self._end(name, fault, for_s))
         return f"{name}: begun, for {for_s:g} s"
 
     def scheduled(self, change: FaultChanged) -> None:
@@ -131,14 +135,16 @@ class Faults:
             self._network.down.discard(name)
             await self._restart(name)
 
-    async def _end(self, fault: Fault, after_s: float) -> None:
+    async def _end(self, name: str, fault: Fault, after_s: float) -> None:
         await asyncio.sleep(after_s)
+        del self._ends[name]
         await self.order(Fault(kind=fault.kind, target=fault.target, on=False, value=fault.value))
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # --------------------------------------------------------------------------------------------------------- targets
 
@@ -155,9 +161,9 @@ class Faults:
                 self._pair(fault.target)
             case "charon":
                 tunnel, _, side = fault.target.rpartition(".")
-                _require(tunnel, scenario.tunnel, "tunnel")
                 if side not in {"client", "server"}:
-                    raise ScenarioError(f"expected {tunnel}.client or {tunnel}.server, got {fault.target!r}")
+                    raise ScenarioError(f"expected TUNNEL.client or TUNNEL.server, got {fault.target!r}")
+                _require(tunnel, scenario.tunnel, "tunnel")
                 if self.charon is None:
                     raise ScenarioError("there is no IKE daemon: this emulation's tunnels are not IPsec")
         if fault.kind == "eavesdropper" and not 0.0 <= fault.value <= 1.0:

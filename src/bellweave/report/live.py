@@ -3,7 +3,7 @@
 It fits the terminal: what does not is left out, and said to be. Whatever is coloured is said in words or numbers too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 
 from rich import box
@@ -27,8 +27,8 @@ HEAD = 2
 LEAST_EVENTS = 3
 """Lines of events that stand below the tables where there is room for them."""
 
-WIDE = 100
-"""Letters from which on all columns are shown."""
+GAP = 3
+"""Letters between two columns."""
 
 OLD = 2.0
 """A key is old after so many periods."""
@@ -127,32 +127,64 @@ def _wrong(state: LiveState, now_s: float) -> list[Text]:
     ]
 
 
-def _table(heads: Sequence[tuple[str, bool]]) -> Table:
+@dataclass(frozen=True, kw_only=True)
+class _Column:
+    """A column of a table.
+
+    Attributes:
+        head: What stands above it.
+        cells: One for each row.
+        right: Whether numbers stand at its right.
+        rank: In a narrow terminal the columns of the highest rank go first; those of rank 0 stay.
+    """
+
+    head: str
+    cells: list[Text]
+    right: bool = True
+    rank: int = 0
+
+    @property
+    def width(self) -> int:
+        """Letters of its widest cell."""
+        return max(len(self.head), *(cell.cell_len for cell in self.cells), 0)
+
+
+def _table(columns: Sequence[_Column], width: int) -> Table:
+    """Return a table of the columns for which there is room, each at its full width."""
+    shown = [column for column in columns if column.head or column.width]
+    while sum(column.width + GAP for column in shown) - GAP > width and any(column.rank for column in shown):
+        shown.remove(max(shown, key=lambda column: column.rank))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1), header_style="dim")
-    for name, right in heads:
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    for column in shown:
+        table.add_column(column.head, justify="right" if column.right else "left", no_wrap=True)
+    for row in zip(*(column.cells for column in shown), strict=True):
+        table.add_row(*row)
     return table
 
 
 def _links(state: LiveState, frame: Frame, now_s: float, most: int, width: int) -> Table:
-    wide = width >= WIDE
-    heads = [("link", False), ("QBER", True), ("blocks", True), ("key", True), *([("rate", True)] if wide else [])]
-    table = _table([*heads, ("in stock", False), ("", True), *([("not fetched", True)] if wide else [])])
-    shown = list(state.links.items())[:most]
+    shown = dict(list(state.links.items())[:most])
+    links = shown.values()
     most_bits = max((link.most_bits for link in state.links.values()), default=0) or 1
-    for name, link in shown:
-        table.add_row(
-            Text(f"{'▸' if link.served else ' '} {name}", style="bold" if link.served else ""),
-            _qber(link, frame.qber_limit),
-            _blocks(link),
-            short(link.key_bits, "bit"),
-            *([short(link.rate_bps(now_s), "bit/s")] if wide else []),
-            Text(bar(link.level_bits / most_bits), style="cyan on grey23"),
-            short(link.level_bits, "bit"),
-            *([short(link.waiting_bits, "bit") if link.waiting_bits else ""] if wide else []),
-        )
-    _count(table, len(state.links) - len(shown), "links")
-    return table
+    names = [
+        Text(f"{'▸' if link.served else ' '} {name}", style="bold" if link.served else "")
+        for name, link in shown.items()
+    ]
+    waiting = [Text(short(link.waiting_bits, "bit") if link.waiting_bits else "") for link in links]
+    bars = [Text(bar(link.level_bits / most_bits), style="cyan on grey23") for link in links]
+    return _table(
+        (
+            _Column(head=_head_of("link", shown, state.links), cells=names, right=False),
+            _Column(head="QBER", cells=[_qber(link, frame.qber_limit) for link in links]),
+            _Column(head="blocks", cells=[_blocks(link) for link in links], rank=2),
+            _Column(head="key", cells=[Text(short(link.key_bits, "bit")) for link in links], rank=3),
+            _Column(head="rate", cells=[Text(short(link.rate_bps(now_s), "bit/s")) for link in links], rank=5),
+            _Column(head="", cells=bars, right=False, rank=4),
+            _Column(head="in stock", cells=[Text(short(link.level_bits, "bit")) for link in links], rank=1),
+            _Column(head="not fetched", cells=waiting, rank=6),
+        ),
+        width,
+    )
 
 
 def _qber(link: LinkState, limit: float) -> Text:
@@ -172,25 +204,33 @@ def _blocks(link: LinkState) -> Text:
 
 
 def _tunnels(state: LiveState, frame: Frame, now_s: float, most: int, width: int) -> Table:
-    wide = width >= WIDE
-    heads = [("tunnel", False), ("state", False), ("key age", True), ("keys", True), ("refused", True)]
-    heads += [("refresh", True), ("lost/sent", True), *([("rtt", True), ("key", False), ("", False)] if wide else [])]
-    table = _table(heads)
-    shown = list(state.tunnels.items())[:most]
-    for name, tunnel in shown:
-        rtt = "-" if tunnel.rtt_s is None else f"{1000.0 * tunnel.rtt_s:.1f} ms"
-        table.add_row(
-            f"  {name}",
-            Text(tunnel.state, style=STATES[tunnel.state]),
-            _age(tunnel, frame.periods_s[name], now_s),
-            str(tunnel.keys),
-            Text(str(tunnel.refused), style="yellow" if tunnel.starved else "dim"),
-            "-" if tunnel.refresh_s is None else f"{1000.0 * tunnel.refresh_s:.0f} ms",
-            Text(f"{tunnel.lost}/{tunnel.sent}", style="red" if tunnel.lost else ""),
-            *([rtt, tunnel.key_id[:8], frame.notes.get(name, tunnel.starved)] if wide else []),
-        )
-    _count(table, len(state.tunnels) - len(shown), "tunnels")
-    return table
+    shown = dict(list(state.tunnels.items())[:most])
+    tunnels = shown.values()
+    ages = [_age(tunnel, frame.periods_s[name], now_s) for name, tunnel in shown.items()]
+    lost = [Text(f"{tunnel.lost}/{tunnel.sent}", style="red" if tunnel.lost else "") for tunnel in tunnels]
+    refused = [Text(str(tunnel.refused), style="yellow" if tunnel.starved else "dim") for tunnel in tunnels]
+    return _table(
+        (
+            _Column(
+                head=_head_of("tunnel", shown, state.tunnels), cells=[Text(f"  {name}") for name in shown], right=False
+            ),
+            _Column(head="state", cells=[Text(each.state, style=STATES[each.state]) for each in tunnels], right=False),
+            _Column(head="key age", cells=ages, rank=2),
+            _Column(head="keys", cells=[Text(str(tunnel.keys)) for tunnel in tunnels], rank=4),
+            _Column(head="refused", cells=refused, rank=5),
+            _Column(head="refresh", cells=[_ms(tunnel.refresh_s, 0) for tunnel in tunnels], rank=6),
+            _Column(head="lost/sent", cells=lost, rank=3),
+            _Column(head="rtt", cells=[_ms(tunnel.rtt_s, 1) for tunnel in tunnels], rank=7),
+            _Column(head="key", cells=[Text(tunnel.key_id[:8]) for tunnel in tunnels], right=False, rank=9),
+            _Column(head="", cells=[Text(frame.notes.get(name, "")) for name in shown], right=False, rank=1),
+            _Column(head="", cells=[Text(tunnel.starved) for tunnel in tunnels], right=False, rank=8),
+        ),
+        width,
+    )
+
+
+def _ms(time_s: float | None, digits: int) -> Text:
+    return Text("-" if time_s is None else f"{1000.0 * time_s:.{digits}f} ms")
 
 
 def _age(tunnel: TunnelState, period_s: float, now_s: float) -> Text:
@@ -200,9 +240,9 @@ def _age(tunnel: TunnelState, period_s: float, now_s: float) -> Text:
     return Text(f"{age_s:.1f} s", style="red" if age_s > OLD * period_s else "")
 
 
-def _count(table: Table, left_out: int, what: str) -> None:
-    if left_out > 0:
-        table.columns[0].header = f"{what}, {left_out} more"
+def _head_of(what: str, shown: Sized, known: Sized) -> str:
+    left_out = len(known) - len(shown)
+    return f"{what}s, {left_out} more" if left_out else what
 
 
 def _style(text: str) -> str:
