@@ -50,7 +50,7 @@ def ledger(net: Sandbox) -> dict[str, int]:
     return accounts
 
 
-def until(true: Callable[[], object], limit_s: float = 20.0) -> None:
+def until(true: Callable[[], object], limit_s: float = 60.0) -> None:
     end_s = time.monotonic() + limit_s
     while not true():
         assert time.monotonic() < end_s
@@ -209,7 +209,8 @@ def test_a_storm_of_handshakes_and_silent_connections_leave_open_ones_served(net
             open_one.request("GET", "/api/v1/keys/bob/status")
             assert open_one.getresponse().read()
             waits_s.append(time.monotonic() - start_s)
-        assert sorted(waits_s)[90] < 0.5  # this process storms on the same cores: some 20 ms, measured
+        # some 20 ms, measured; this process storms on the same cores. Whoever waited for silent ones would wait for 5 s
+        assert sorted(waits_s)[90] < 2.0
     finally:
         over.set()
         for each in storm:
@@ -236,7 +237,7 @@ def test_no_kme_outlives_the_sandbox_however_it_ends(tmp_path: Path) -> None:
             pids = [running.pid(kme) for kme in running.where["kmes"]]
             assert all(map(is_alive, pids))
             os.kill(running.process.pid, how)
-            code = running.process.wait(30)
+            code = running.process.wait(60)
             until(lambda pids=pids: not any(map(is_alive, pids)))  # type: ignore[misc]
             assert code == (-9 if how == signal.SIGKILL else 0)
 
@@ -312,7 +313,7 @@ def test_a_kme_that_stops_answers_what_it_has_begun(tmp_path: Path) -> None:
         connections = [net.connection("alice") for _ in range(8)]
         for each in connections:
             each.request("POST", ENC, json.dumps({"number": 128, "size": 256}))
-        select.select([each.sock for each in connections], (), (), 10)
+        select.select([each.sock for each in connections], (), (), 60)
         os.kill(net.pid("kme-a"), signal.SIGTERM)
         found: dict[str, bytes] = {}
         for each in connections:
@@ -335,6 +336,14 @@ def test_on_postgresql_each_kme_has_a_database_which_goes_with_the_sandbox(tmp_p
     assert _databases(url) == 0
 
 
+def test_databases_go_with_a_sandbox_that_is_killed_too(tmp_path: Path, postgres: Postgres) -> None:
+    url = postgres.new_database()
+    with sandbox(tmp_path / "net", "--store", url, "--prefill", "5") as net:
+        assert _databases(url) == 2
+        net.process.kill()
+        until(lambda: _databases(url) == 0, 60.0)
+
+
 def test_on_sqlite_elsewhere_each_kme_has_a_file(tmp_path: Path) -> None:
     with sandbox(tmp_path / "net", "--store", f"sqlite:///{tmp_path}/keys.db", "--prefill", "3") as net:
         assert len(drawn(net, 3)) == 3
@@ -354,8 +363,8 @@ def _databases(url: str) -> int:
         (("--kme", "a", "--sae", "x@b"), "SAE x: no such KME: 'b'; there are a"),
         (("--kme", "a", "--kme", "a", "--sae", "x@a"), "--kme: named more than once: a"),
         (("--kme", "a", "--sae", "x@a", "--sae", "x@a"), "--sae: named more than once: x"),
-        (("--kme", "a", "--sae", "x"), "expected NAME@..., got 'x'"),
-        (("--kme", "a", "--sae", "@a"), "an application is given as SAE@KME"),
+        (("--kme", "a", "--sae", "x"), "an application is given as SAE@KME, got 'x'"),
+        (("--kme", "a", "--sae", "@a"), "an application is given as SAE@KME, got '@a'"),
         (
             ("--kme", "a", "--sae", "x@a", "--store", "redis://u:secret@h"),
             "expected memory:, sqlite, sqlite:///PATH or postgresql",
@@ -367,7 +376,7 @@ def test_what_can_not_be_is_refused_and_nothing_is_left_behind(
 ) -> None:
     done = subprocess.run(
         bellweave("kms", "sandbox", "--dir", str(tmp_path / "net"), *options), capture_output=True, text=True,
-        check=False, timeout=60,
+        check=False, timeout=110,
     )  # fmt: skip
 
     assert (done.returncode, done.stdout) == (2, "")
@@ -379,7 +388,7 @@ def test_what_can_not_be_is_refused_and_nothing_is_left_behind(
 def test_a_folder_that_is_in_use_is_left_alone(net: Sandbox) -> None:
     done = subprocess.run(
         bellweave("kms", "sandbox", "--dir", str(net.folder), "--kme", "kme-a", "--sae", "alice@kme-a"),
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=110,
     )  # fmt: skip
 
     assert done.returncode == 2

@@ -10,6 +10,8 @@ from bellweave.cli import kms_keys, kms_store
 from bellweave.cli.terminal import Json, print_json
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from bellweave.edge.kme_node import KmeNode
 
 app = typer.Typer(no_args_is_help=True, help="Run key servers (KMEs), and ask them for keys.")
@@ -95,8 +97,12 @@ def serve(
     from bellweave.edge.kms_fill import Filling, fill_store
 
     told = msgspec.json.decode(sys.stdin.buffer.readline(), type=Filling)
-    _end_with(sys.stdin.fileno())
+    orphaned = _end_with(sys.stdin.fileno())
     run(config, ready, partial(fill_store, filling=told))
+    if told.server and orphaned.is_set():
+        from bellweave.edge import kme_config, sandbox_databases
+
+        sandbox_databases.drop(told.server, [kme_config.load(config).store])
 
 
 def _spare_collections() -> None:
@@ -108,18 +114,25 @@ def _spare_collections() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def _end_with(pipe: int) -> None:
-    """End this process when the other end of a pipe is closed: its parent is gone, whatever it died of."""
+def _end_with(pipe: int) -> "Event":
+    """End this process when the other end of a pipe is closed, and set what is returned.
+
+    Its parent is gone then, whatever it died of.
+    """
     import os
     import signal
     import threading
 
+    closed = threading.Event()
+
     def wait() -> None:
         while os.read(pipe, 4096):
             pass
+        closed.set()
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()
+    return closed
 
 
 @app.command()
@@ -198,11 +211,13 @@ def placed(saes: list[str] | None) -> dict[str, str]:
     """Return each SAE's KME."""
     from bellweave.errors import ScenarioError
 
-    pairs = [_named(each, "@", None) for each in saes or ()]
-    _once([name for name, _ in pairs], "--sae")
-    for name, kme in pairs:
+    pairs = []
+    for each in saes or ():
+        name, _, kme = each.rpartition("@")
         if not name or not kme:
-            raise ScenarioError(f"an application is given as SAE@KME, got {name}@{kme}", path="--sae")
+            raise ScenarioError(f"an application is given as SAE@KME, got {each!r}", path="--sae")
+        pairs.append((name, kme))
+    _once([name for name, _ in pairs], "--sae")
     return dict(pairs)
 
 

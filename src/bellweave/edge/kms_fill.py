@@ -29,11 +29,13 @@ class Filling(msgspec.Struct, frozen=True, kw_only=True):
         keys: How many keys of the default size each pair of SAEs gets, each way.
         seed: Of all of them, 32 bytes.
         now_s: When they were made, Unix time.
+        server: URL of the PostgreSQL server that the KME's database is dropped from if the sandbox is gone; else empty.
     """
 
     keys: int
     seed: bytes
     now_s: float
+    server: str = ""
 
     def __repr__(self) -> str:
         return f"<Filling {self.keys} keys>"

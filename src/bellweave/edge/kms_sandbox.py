@@ -7,7 +7,7 @@ A KME learns what it is to fill its store with from its standard input, and ends
 sandbox, however it ends. On its standard output it says where it listens.
 
 With PostgreSQL each KME gets a database of its own, ``sandbox_RANDOM_KME``, made by the user of the URL and dropped at
-the end.
+the end; by the KME itself if the sandbox was killed.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from bellweave.edge import kme_config
+from bellweave.edge import kme_config, sandbox_databases
 from bellweave.edge.clock import now_s
 from bellweave.edge.files import write_whole
 from bellweave.edge.kme_init import init
 from bellweave.edge.kme_network import FREE, Network
 from bellweave.edge.kms_fill import SEED_BYTES, Filling
-from bellweave.errors import ScenarioError, StoreFailed
+from bellweave.errors import ScenarioError
 from bellweave.kms.config import KmeConfig
 from bellweave.kms.params import Kms
 
@@ -43,7 +43,6 @@ POLL_S = 0.05
 
 _MEMORY = {"memory", "memory:", "memory://"}
 _SQLITE = {"sqlite", "sqlite:", "sqlite://", "sqlite:///"}
-_POSTGRESQL = ("postgresql+psycopg://", "postgresql://", "postgres://")
 
 Addresses = dict[str, tuple[str, int]]
 Say = Callable[[str], None]
@@ -97,7 +96,8 @@ async def run(sandbox: Sandbox, stop: asyncio.Event, announce: Callable[[dict[st
         network = Network(kmes=dict.fromkeys(sandbox.kmes, HOST), saes=sandbox.saes)
         kms = Kms(quota_keys=max(Kms().quota_keys, sandbox.keys))
         configs = init(sandbox.directory, network, ports=FREE, store=stores, kms=kms)
-        filling = Filling(keys=sandbox.keys, seed=secrets.token_bytes(SEED_BYTES), now_s=now_s())
+        server = sandbox.store if sandbox.store.startswith(sandbox_databases.SERVERS) else ""
+        filling = Filling(keys=sandbox.keys, seed=secrets.token_bytes(SEED_BYTES), now_s=now_s(), server=server)
         say(f"starting {', '.join(configs)}; each pair of SAEs gets {sandbox.keys} keys each way")
         children = [await stack.enter_async_context(_running(kme, path, filling)) for kme, path in configs.items()]
         stopping = asyncio.ensure_future(stop.wait())
@@ -252,16 +252,12 @@ async def _stores(sandbox: Sandbox) -> AsyncIterator[dict[str, str]]:
         yield dict.fromkeys(sandbox.kmes, "sqlite:///kme.db")
     elif store.startswith("sqlite:///"):
         yield {kme: _beside(store, kme) for kme in sandbox.kmes}
-    elif store.startswith(_POSTGRESQL):
-        url = "postgresql+psycopg://" + store.partition("://")[2]
-        tag = secrets.token_hex(3)
-        names = {kme: f"sandbox_{tag}_{kme}" for kme in sandbox.kmes}
-        await asyncio.to_thread(_on_server, url, [f"CREATE DATABASE {_quoted(name)}" for name in names.values()])
+    elif store.startswith(sandbox_databases.SERVERS):
+        made = await asyncio.to_thread(sandbox_databases.make, store, sandbox.kmes)
         try:
-            yield {kme: _with_database(url, name) for kme, name in names.items()}
+            yield made
         finally:
-            drops = [f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)" for name in names.values()]
-            await asyncio.to_thread(_on_server, url, drops)
+            await asyncio.to_thread(sandbox_databases.drop, store, made.values())
     else:
         kind = store.partition(":")[0]  # the rest may hold a password
         raise ScenarioError(f"expected memory:, sqlite, sqlite:///PATH or postgresql://..., got {kind}", path="--store")
@@ -272,30 +268,3 @@ def _beside(url: str, kme: str) -> str:
     path = Path(url.removeprefix("sqlite:///")).absolute()
     own = f"{path.stem}-{quote(kme, safe='')}{path.suffix}"
     return f"sqlite:///{path.with_name(own)}"
-
-
-def _on_server(url: str, statements: list[str]) -> None:
-    from sqlalchemy import create_engine, text  # noqa: PLC0415 only where there is such a server
-    from sqlalchemy.exc import ArgumentError, DBAPIError  # noqa: PLC0415
-    from sqlalchemy.pool import NullPool  # noqa: PLC0415
-
-    try:
-        engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for statement in statements:
-                connection.execute(text(statement))
-    except ArgumentError:
-        raise ScenarioError("no URL of a PostgreSQL server", path="--store") from None
-    except DBAPIError as error:
-        first = str(error.orig).strip().splitlines()
-        raise StoreFailed(f"the PostgreSQL server: {first[0] if first else 'failed'}") from None
-
-
-def _with_database(url: str, name: str) -> str:
-    from sqlalchemy import make_url  # noqa: PLC0415
-
-    return make_url(url).set(database=name).render_as_string(hide_password=False)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""').replace(":", r"\:") + '"'
