@@ -187,10 +187,10 @@ class Probed(Happening, frozen=True):
 
 
 class BlockLost(Happening, frozen=True):
-    """A node gave up photons that it held, for the link's other end lacks them, or the two could not distil.
+    """A node gave up photons that it held: the link's other end lacks them, the two could not distil, or too few came.
 
     Attributes:
-        node: Whose.
+        node: Whose, or the node that failed; where the run ended too early, the link's Alice.
         blocks: Numbers of the link's blocks.
         reason: For people.
     """

@@ -100,6 +100,12 @@ def _network_rows(summary: NetworkSummary) -> list[Row]:
         ("wait_max_s", "s", summary.wait_max_s, "of a link until its next slot"),
         ("alarms", "", float(sum(each.alarms for each in summary.links.values())), ""),
         ("rejected_blocks", "", float(sum(each.rejected for each in summary.links.values())), ""),
+        (
+            "lost_blocks",
+            "",
+            float(sum(each.lost for each in summary.links.values())),
+            "given up before they were distilled: a node failed, or the run ended",
+        ),
     )
     if not summary.tunnels:
         quantities = quantities[5:]

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from bellweave.results.network_records import BlockDistilled, SlotBegan
+from bellweave.results.network_records import BlockDistilled, BlockLost, SlotBegan
 from bellweave.sim.network import NetworkRun, simulate_network
+from bellweave.sim.network.summary import summarise
 from bellweave.testing.data_centres import SLOT_S, small
 
 
@@ -36,6 +37,21 @@ def test_a_node_that_fails_takes_with_it_what_was_held_for_a_block() -> None:
 
     # slots 0 to 2 are one block, slot 3 is lost with the rest of the second block, slot 4 is the one of the failure
     assert [(event.block.start_s, event.slot) for event in blocks(run)] == [(0.0, 2), (52.5, 7), (84.0, 10)]
+
+
+def test_every_block_is_distilled_or_told_as_lost() -> None:
+    fault = {"dark": {"at_s": 50.0, "until_s": 51.0, "down": "user2"}}
+    run = simulate_network(small(2, 12, distill={"accumulate_blocks": 3}, fault=fault))
+    lost = [event for event in run.events if isinstance(event, BlockLost)]
+
+    # slot 4, in which the node failed, has no block
+    assert [(event.at_s, event.node, event.blocks) for event in lost] == [
+        (50.0, "user2", (3,)),
+        (126.0, "user1", (10,)),
+    ]
+    assert "user2 failed" in lost[0].reason
+    link = summarise(run).links["user1-user2"]
+    assert (link.slots, 3 * link.blocks + link.lost) == (12, 11)
 
 
 def test_what_is_distilled_as_one_proves_key_where_single_blocks_prove_none() -> None:

@@ -2,7 +2,7 @@
 
 What a slot serves and collects is the sources' role (:mod:`bellweave.roles.source`), in photon time; here it passes
 ``speed`` times as fast. A node that fails before its KME has the key takes with it the rounds that it holds, and those
-that its peers hold for it.
+that its peers hold for it; what is held when the run ends is too little to distil. Both are told as lost.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import simpy
 
 from bellweave.network.scheduling import Link
-from bellweave.results.network_records import BlockDistilled, Event, SlotBegan
+from bellweave.results.network_records import BlockDistilled, BlockLost, Event, SlotBegan
 from bellweave.roles.source import Presence, RawBlock, Sources
 from bellweave.roles.watchman import Watchman
 from bellweave.scenario.schema import Scenario
@@ -62,12 +62,21 @@ class Slots:
                 blocks = self._held_with(block)
                 if blocks:
                     distillations.append(self._env.process(self._distil(number, block.optical.name, blocks)))
+        for link, (alice, _) in self._links.items():
+            self._give_up(link, alice, "the run ended before there were enough to distil as one")
         return distillations
 
     def forget(self, node: str) -> None:
         """A node failed: the rounds that it held for blocks to come are lost, and so are its peers'."""
-        for link in [name for name in self._held if node in self._links[name]]:
-            del self._held[link]
+        for link, ends in self._links.items():
+            if node in ends:
+                self._give_up(link, node, f"{node} failed before there were enough to distil as one")
+
+    def _give_up(self, link: str, node: str, reason: str) -> None:
+        held = self._held.pop(link, [])
+        if held:
+            numbers = tuple(block.number for block in held)
+            self._journal.note(BlockLost(at_s=self._env.now, link=link, node=node, blocks=numbers, reason=reason))
 
     def _held_with(self, block: RawBlock) -> list[RawBlock]:
         """Hold a block; return those that are now to be distilled as one, if there are enough."""

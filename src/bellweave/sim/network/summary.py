@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bellweave.distill.ledger import Estimate, Ledger
 from bellweave.network.fairness import gaps_s, jain
 from bellweave.network.scheduling import Link
-from bellweave.results.network_records import Alarmed, BlockDistilled, Delivered, LevelSampled, SlotBegan
+from bellweave.results.network_records import Alarmed, BlockDistilled, BlockLost, Delivered, LevelSampled, SlotBegan
 from bellweave.results.records import BlockRecord
 from bellweave.roles.run import NetworkRun
 from bellweave.scenario.schema import Scenario
@@ -57,6 +57,7 @@ class LinkSummary:
         wait_mean_s, wait_max_s: Between the beginnings of slots that serve it; before the first and after the last too.
         blocks, rejected: Distillations, and those that gave no key.
         rejections: Reason to count.
+        lost: Blocks whose photons were given up before they were distilled: a node failed, or the run ended.
         ledger, estimate: Sums over its blocks.
         accountings: Key length by accounting, summed over its blocks.
         accumulated_bits: What the run's blocks would prove, distilled as one.
@@ -74,6 +75,7 @@ class LinkSummary:
     blocks: int
     rejected: int
     rejections: Mapping[str, int]
+    lost: int
     ledger: Ledger
     estimate: Estimate
     accountings: Mapping[str, int]
@@ -158,6 +160,7 @@ def _links(run: NetworkRun) -> tuple[dict[str, LinkSummary], list[float]]:
     """Return every link's summary, and all waiting times of all links."""
     served: dict[str, list[float]] = {name: [] for name in run.scenario.link}
     blocks: dict[str, list[BlockDistilled]] = {name: [] for name in run.scenario.link}
+    lost: dict[str, set[int]] = {name: set() for name in run.scenario.link}
     alarms: Counter[str] = Counter()
     level_bits = dict.fromkeys(run.scenario.link, 0)
     for event in run.events:
@@ -167,6 +170,8 @@ def _links(run: NetworkRun) -> tuple[dict[str, LinkSummary], list[float]]:
                     served[name].append(event.at_s)
             case BlockDistilled():
                 blocks[event.block.link].append(event)
+            case BlockLost():
+                lost[event.link].update(event.blocks)
             case LevelSampled():
                 level_bits[event.link] = event.level_bits
             case Alarmed() if not event.over:
@@ -189,6 +194,7 @@ def _links(run: NetworkRun) -> tuple[dict[str, LinkSummary], list[float]]:
             blocks=len(records),
             rejected=sum(rejections.values()),
             rejections=rejections,
+            lost=len(lost[name]),
             ledger=sum((record.ledger for record in records), Ledger()),
             estimate=sum((record.estimate for record in records), Estimate()),
             accountings=_accountings(records),
