@@ -33,6 +33,14 @@ def test_an_impossible_schedule_is_refused(schedule: Schedule, lost_s: float, pa
     assert words in caught.value.problem
 
 
+def test_a_second_link_between_two_users_is_refused() -> None:
+    links = {"a-b": ("a", "b"), "b-a": ("b", "a")}
+
+    with pytest.raises(ScenarioError, match=r"link.b-a: joins a and b, as link.a-b does") as caught:
+        check_schedule(Schedule(), links, 0.0)
+    assert caught.value.path == "link.b-a"
+
+
 def test_a_possible_schedule_passes_without_doubts() -> None:
     schedule = table(("a-b", "c-d"), (), ("a-c",))
 

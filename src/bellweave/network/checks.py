@@ -16,11 +16,18 @@ def check_schedule(schedule: Schedule, links: Mapping[str, Link], lost_s: float)
         lost_s: What reconfiguration and synchronisation take of a slot.
 
     Raises:
-        ScenarioError: If there is no link, nothing of a slot is left, or the table is missing, names an unknown link,
-            gives a user two sessions at once, or needs more sources than there are; with the path and the numbers.
+        ScenarioError: If there is no link or two join the same users, nothing of a slot is left, or the table is
+            missing, names an unknown link, gives a user two sessions at once, or needs more sources than there are;
+            with the path and the numbers.
     """
     if not links:
         raise ScenarioError("there is no link to serve", path="schedule")
+    known: dict[frozenset[str], str] = {}
+    for name, users in links.items():
+        first = known.setdefault(frozenset(users), name)
+        if first != name:  # key servers have one pool a pair, whose books are kept against one link
+            both = " and ".join(sorted(users))
+            raise ScenarioError(f"joins {both}, as link.{first} does; a pair has one link", path=f"link.{name}")
     if lost_s >= schedule.slot_s:
         raise ScenarioError(
             f"switching and synchronising take {lost_s:g} s, so a slot must be longer, got {schedule.slot_s:g}",
