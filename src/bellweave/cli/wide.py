@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bellweave.plan.wide import WidePlan
+    from bellweave.plan.wide_records import WidePlan
     from bellweave.results.wide_records import WideEvent
     from bellweave.scenario.schema import Scenario
     from bellweave.sim.wide.summary import WideSummary
@@ -122,6 +122,7 @@ def _print_plan(plan: "WidePlan") -> None:
         cells = (str(each.slaves), str(each.pairs_at_once), figure(each.bits_per_attempt), figure(each.bits_per_s))
         clusters.add_row(each.master, *cells)
     console.print(clusters)
+    physical = plan.mode == "physical"
     title = f"demands: {plan.mode} mode, {plan.router} router, {plan.fairness} shares; at most"
     heads = (
         "path",
@@ -131,6 +132,7 @@ def _print_plan(plan: "WidePlan") -> None:
         "with times",
         "fidelity",
         "key, bit/s",
+        *(("without end",) if physical else ()),
         "trusted relays, bit/s",
     )
     demands = table(title, *heads)
@@ -145,9 +147,13 @@ def _print_plan(plan: "WidePlan") -> None:
             figure(demand.timed_per_s),
             figure(demand.fidelity),
             figure(demand.key_bits_per_s),
+            *((figure(demand.asymptotic_bits_per_s),) if physical else ()),
             figure(demand.trusted_bits_per_s),
         )
     console.print(demands)
+    if physical:
+        note = "key: what finite blocks of mean counts mint, as a run does; without end: asymptotic"
+        console.print(Padding(note, (0, 0, 0, 1)), highlight=False)
     for warning in plan.warnings:
         console.print(Padding(f"!  {escape(warning)}", (0, 0, 0, 1)), highlight=False)
 

@@ -16,7 +16,6 @@ from bellweave.distill.params import Distillation
 from bellweave.distill.theory import entropy_bound
 from bellweave.photonics import theory as photons
 from bellweave.photonics.params import Arm
-from bellweave.photonics.theory import Expected
 from bellweave.scenario.assemble import optical_link
 from bellweave.scenario.schema import Scenario
 from bellweave.units import to_db
@@ -54,10 +53,12 @@ def expected_block(scenario: Scenario, link: str) -> ExpectedBlock:
     optical = optical_link(scenario, link)
     rates = photons.expect(optical)
     duration_s = optical.block_s * scenario.distill.accumulate_blocks
-    return _distilled(_sampled(rates, duration_s, scenario.distill), scenario, duration_s)
+    z, x = rates.sifted_z_hz * duration_s, rates.sifted_x_hz * duration_s
+    block = mean_block(z, x, (rates.qber_z, rates.qber_x), scenario.distill)
+    return _distilled(block, scenario, duration_s)
 
 
-class _Sampled(msgspec.Struct, frozen=True, kw_only=True):
+class MeanBlock(msgspec.Struct, frozen=True, kw_only=True):
     """The mean block after its sample was disclosed: bits and error rates in (Z, X)."""
 
     key: tuple[float, float]
@@ -81,21 +82,42 @@ class _Sampled(msgspec.Struct, frozen=True, kw_only=True):
         return sum(k * q for k, q in zip(self.sample, self.qber, strict=True)) / whole if whole else 0.0
 
 
-def _sampled(rates: Expected, duration_s: float, params: Distillation) -> _Sampled:
-    z, x = rates.sifted_z_hz * duration_s, rates.sifted_x_hz * duration_s
+def mean_block(z: float, x: float, qber: tuple[float, float], params: Distillation) -> MeanBlock:
+    """Return the mean block with so many sifted bits in Z and in X, and these error rates, after its sample."""
     if params.estimation == "per-basis":
         key, sample = ((z, 0.0), (0.0, x)) if x <= z else ((0.0, x), (z, 0.0))
     else:
         share = params.sample_fraction
         key, sample = ((1.0 - share) * z, (1.0 - share) * x), (share * z, share * x)
-    return _Sampled(key=key, sample=sample, qber=(rates.qber_z, rates.qber_x))
+    return MeanBlock(key=key, sample=sample, qber=qber)
 
 
-def _distilled(block: _Sampled, scenario: Scenario, duration_s: float) -> ExpectedBlock:
+def disclosed_bits(block: MeanBlock, params: Distillation) -> float:
+    """Return how many bits reconciliation and verification are expected to disclose."""
+    return _parities(round(block.bits), block.error_rate, params) + params.verification_bits
+
+
+def provable_bits(block: MeanBlock, params: Distillation) -> float:
+    """Return the provable key of the mean block in bits, >= 0: none where its error rate is above the threshold."""
+    limit, sifted = accounting.threshold(params), block.bits + sum(block.sample)
+    judged = [block.sample_error_rate]
+    if params.estimation != "pooled":
+        judged = [rate for rate, count in zip(block.qber, block.sample, strict=True) if count]
+    if sifted < params.minimum_sifted_bits or max(judged, default=1.0) > limit:
+        return 0.0
+    return max(0.0, _provable(block, disclosed_bits(block, params) - params.verification_bits, params))
+
+
+def authenticated(bits: float, params: Distillation) -> float:
+    """Return what is left of a block's key when its authentication is paid."""
+    return bits - min(bits, _AUTHENTICATION_BITS[params.authentication.scheme]) if params.authentication else bits
+
+
+def _distilled(block: MeanBlock, scenario: Scenario, duration_s: float) -> ExpectedBlock:
     params = scenario.distill
     bits, sample = block.bits, sum(block.sample)
     tag = params.verification_bits
-    disclosed = _parities(round(bits), block.error_rate, params) + tag
+    disclosed = disclosed_bits(block, params)
     left = bits - disclosed
     phases = block.key[0] * entropy_bound(block.qber[1]) + block.key[1] * entropy_bound(block.qber[0])
     lengths = {
@@ -108,8 +130,8 @@ def _distilled(block: _Sampled, scenario: Scenario, duration_s: float) -> Expect
         lengths["as-printed"] = left - params.printed_removal_bits
     accountings = {name: max(0.0, length) for name, length in lengths.items()}
     distilled = accountings[scenario.kms.mint]
-    paid = min(distilled, _AUTHENTICATION_BITS[params.authentication.scheme]) if params.authentication else 0.0
-    final = distilled - paid
+    final = authenticated(distilled, params)
+    paid = distilled - final
     quantities = {
         "sifted_bits": bits + sample,
         "sample_bits": sample,
@@ -147,7 +169,7 @@ def _parities(bits: int, qber: float, params: Distillation) -> float:
     return efficiency * distillation.shannon_minimum(bits, qber)
 
 
-def _provable(block: _Sampled, leak: float, params: Distillation) -> float:
+def _provable(block: MeanBlock, leak: float, params: Distillation) -> float:
     limit, tag = accounting.threshold(params), params.verification_bits
     if params.estimation == "pooled":
         return finite_key.key_length(round(block.bits), round(sum(block.sample)), limit, leak, tag, params.epsilon)

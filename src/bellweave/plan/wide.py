@@ -5,6 +5,10 @@ Rates between clusters are upper bounds: the program's pairs wait for each other
 * ``rate_per_s``: units attempt whenever they hold nothing, swaps take no time (Dai, Peng, Win 2020; Eq. 9);
 * ``timed_per_s``: a unit is also blocked while its pair is brought out and measured. Pairs still find partners at once.
 
+Key in ``physical`` mode is what a run's finite blocks mint, of mean counts (:mod:`bellweave.plan.wide_key`):
+``backbone.block_pairs`` pairs between clusters, ``backbone.block_s`` and ``mdi_block_s`` by the master's turns within
+one. Beside it stands the asymptotic key, of blocks without end.
+
 Fidelities are upper bounds too: pairs are stored for as long as it takes to measure them, and no longer. Where hops
 purify, rates are divided by the links that a purified pair takes on average, and its state is the closed form's.
 
@@ -17,100 +21,27 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 
 from bellweave.bell import Settings, ekert_settings
 from bellweave.distill import theory as distillation
 from bellweave.network.wide import states, theory
 from bellweave.network.wide.params import Demand, Purification
-from bellweave.network.wide.purification import after, rated
+from bellweave.network.wide.purification import after, errors, rated
 from bellweave.network.wide.routing.routers import path_rate
 from bellweave.network.wide.topology import Topology
+from bellweave.plan.wide_cluster import cluster_plan, local_plan
+from bellweave.plan.wide_key import pairs_bits
 from bellweave.plan.wide_lanes import Lane, Routes, shared
+from bellweave.plan.wide_records import DemandPlan, WidePlan, names_of
 from bellweave.scenario.schema import Scenario
-from bellweave.scenario.wide import ATTEMPT_S, Map, assembled, backbone_of
+from bellweave.scenario.wide import Map, assembled, backbone_of
 
 EFFICIENCY = 1.16
 """Disclosed bits of reconciliation over the Shannon minimum."""
 
 SAME = 1e-9
 """Relative difference below which the hops of a path count as equal, and Eq. 9 applies."""
-
-
-class DemandPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One demand.
-
-    Attributes:
-        demand, a, b: Its name and its two slaves.
-        kind: ``cluster``: by Ekert91 and MDI-QKD in one cluster. ``backbone``: by swapped pairs.
-        paths: Nodes of each lane.
-        units: Memory units on each edge of each lane.
-        length_km: Of the first lane.
-        eq9_per_s: Eq. 9 for its first lane's units, if its hops are alike; null else.
-        alone_per_s: The best rate of its first path when nobody else is there.
-        rate_per_s, timed_per_s: End-to-end pairs/s among all demands, at most; see above.
-        fidelity, qber, chsh: Of the pairs, at best; null within a cluster.
-        key_bits_per_s: Key of ``timed_per_s`` pairs; within a cluster of Eq. 6's part.
-        trusted_bits_per_s: Key over the same paths with trusted nodes; null within a cluster.
-        trusted_nodes: Nodes that would know it.
-        asked_bits_per_s: What is asked for; null: whatever there is.
-    """
-
-    demand: str
-    a: str
-    b: str
-    kind: str
-    paths: tuple[tuple[str, ...], ...]
-    units: tuple[tuple[int, ...], ...]
-    length_km: float | None
-    eq9_per_s: float | None
-    alone_per_s: float | None
-    rate_per_s: float
-    timed_per_s: float
-    fidelity: float | None
-    qber: float | None
-    chsh: float | None
-    key_bits_per_s: float
-    trusted_bits_per_s: float | None
-    trusted_nodes: int
-    asked_bits_per_s: float | None
-
-
-class ClusterPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One cluster.
-
-    Attributes:
-        master: Its name.
-        slaves: How many.
-        pairs_at_once: Pairs of slaves that run Ekert91 at once (Eq. 5).
-        bits_per_attempt: Key of one attempt of all units (Eq. 6), with the smallest N_s.
-        bits_per_s: The same, an attempt every 145 us.
-    """
-
-    master: str
-    slaves: int
-    pairs_at_once: int
-    bits_per_attempt: float
-    bits_per_s: float
-
-
-class WidePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A wide-area network.
-
-    Attributes:
-        mode, swap_order, router, fairness: As the scenario says.
-        demands, clusters: In the scenario's order.
-        warnings: What is possible but doubtful, a sentence each.
-    """
-
-    mode: str
-    swap_order: str
-    router: str
-    fairness: str
-    demands: tuple[DemandPlan, ...]
-    clusters: tuple[ClusterPlan, ...]
-    warnings: tuple[str, ...]
 
 
 def plan_wide(scenario: Scenario) -> WidePlan:
@@ -125,7 +56,7 @@ def plan_wide(scenario: Scenario) -> WidePlan:
     demands = []
     for name, demand in scenario.demand.items():
         if net.same_cluster(demand.a, demand.b):
-            demands.append(_local(scenario, net, name, demand, now.lanes[name]))
+            demands.append(local_plan(scenario, net, name, demand, now.lanes[name]))
         else:
             rates = now.rates_per_s[name], late[name], relayed[name]
             demands.append(_far(scenario, net, name, demand, now.lanes[name], rates))
@@ -135,7 +66,7 @@ def plan_wide(scenario: Scenario) -> WidePlan:
         router=backbone.router,
         fairness=backbone.fairness,
         demands=tuple(demands),
-        clusters=tuple(_cluster(scenario, name) for name in scenario.master),
+        clusters=tuple(cluster_plan(scenario, name, demands) for name in scenario.master),
         warnings=tuple(_doubts(scenario, demands)),
     )
 
@@ -158,7 +89,9 @@ def without_swaps(topology: Topology) -> Topology:
 def hop_states(topology: Topology, edges: Sequence[int], purification: Purification | None) -> states.Reals:
     """Return the populations of edges' pairs as they are swapped, shape (edges, 4)."""
     fidelity = topology.fidelity[list(edges)]
-    return states.werner(fidelity) if purification is None else after(fidelity, purification)[1]
+    if purification is None:
+        return states.werner(fidelity)
+    return after(fidelity, purification, errors(topology, list(edges)))[1]
 
 
 def best_state(topology: Topology, lane: Lane, purification: Purification | None = None) -> states.Reals:
@@ -198,6 +131,12 @@ def key_fraction(state: states.Reals, settings: Settings, efficiency: float = EF
     return settings.key_share * max(0.0, secret)
 
 
+def minted_fraction(scenario: Scenario, slave: str, state: states.Reals) -> float:
+    """Return the key bits per end-to-end pair of a block of ``backbone.block_pairs``, as a run mints them."""
+    pairs, epsilon = backbone_of(scenario).block_pairs, scenario.master[scenario.slave[slave].master].ekert.epsilon
+    return pairs_bits(state, settings_of(scenario, slave), epsilon, scenario.distill, pairs) / pairs
+
+
 def _far(
     scenario: Scenario, net: Map, name: str, demand: Demand, lanes: tuple[Lane, ...], rates: tuple[float, float, float]
 ) -> DemandPlan:
@@ -208,18 +147,18 @@ def _far(
     settings = settings_of(scenario, demand.a)
     rate, timed, relayed = rates
     state = best_state(topology, lanes[0], purification) if lanes else None
-    fraction, hop = (1.0, 1.0) if paper else (0.0, 0.0)
+    fraction, hop, endless = (1.0, 1.0, None) if paper else (0.0, 0.0, 0.0)
     if state is not None and not paper:
-        fraction = key_fraction(state, settings)
+        fraction, endless = minted_fraction(scenario, demand.a, state), timed * key_fraction(state, settings)
         hops = hop_states(topology, [edge for lane in lanes for edge in lane.edges], purification)
-        hop = min(key_fraction(each, settings) for each in hops)
+        hop = min(minted_fraction(scenario, demand.a, each) for each in hops)
     first = lanes[0] if lanes else None
     return DemandPlan(
         demand=name,
         a=demand.a,
         b=demand.b,
         kind="backbone",
-        paths=_names(net, lanes),
+        paths=names_of(net, lanes),
         units=tuple(lane.units for lane in lanes),
         length_km=float(topology.length_km[list(first.edges)].sum()) if first else None,
         eq9_per_s=_eq9(bound, first) if first else None,
@@ -230,6 +169,7 @@ def _far(
         qber=float(np.mean(states.qber(state))) if state is not None else None,
         chsh=chsh_of(state) if state is not None else None,
         key_bits_per_s=timed * fraction,
+        asymptotic_bits_per_s=endless,
         trusted_bits_per_s=relayed * hop,
         trusted_nodes=len(first.nodes) - 2 if first else 0,
         asked_bits_per_s=demand.bits_per_s,
@@ -246,66 +186,15 @@ def _eq9(topology: Topology, lane: Lane) -> float | None:
     return theory.distribution_rate(len(edges), units, success, float(inner[0])) / attempt_s
 
 
-def _local(scenario: Scenario, net: Map, name: str, demand: Demand, lanes: tuple[Lane, ...]) -> DemandPlan:
-    master = scenario.master[net.masters[demand.a]]
-    units = min(lanes[0].units) if lanes else 0
-    beside = sum(
-        net.same_cluster(each.a, each.b) and net.masters[each.a] == net.masters[demand.a]
-        for each in scenario.demand.values()
-    )
-    bits = (master.ekert_rate * units + master.mdi_rate * master.units / beside) / ATTEMPT_S if units else 0.0
-    pairs = master.ekert_rate * units / ATTEMPT_S
-    return DemandPlan(
-        demand=name,
-        a=demand.a,
-        b=demand.b,
-        kind="cluster",
-        paths=_names(net, lanes),
-        units=tuple(lane.units for lane in lanes),
-        length_km=float(net.topology.length_km[list(lanes[0].edges)].sum()) if lanes else None,
-        eq9_per_s=None,
-        alone_per_s=None,
-        rate_per_s=pairs,
-        timed_per_s=pairs,
-        fidelity=None,
-        qber=None,
-        chsh=None,
-        key_bits_per_s=bits if demand.bits_per_s is None else min(bits, demand.bits_per_s),
-        trusted_bits_per_s=None,
-        trusted_nodes=0,
-        asked_bits_per_s=demand.bits_per_s,
-    )
-
-
-def _cluster(scenario: Scenario, name: str) -> ClusterPlan:
-    master = scenario.master[name]
-    slaves = [each for each in scenario.slave.values() if each.master == name]
-    bits = theory.cluster_key_bits(
-        len(slaves),
-        min((each.units for each in slaves), default=0),
-        master.units,
-        ekert_rate=master.ekert_rate,
-        mdi_rate=master.mdi_rate,
-    )
-    return ClusterPlan(
-        master=name,
-        slaves=len(slaves),
-        pairs_at_once=theory.ekert_pairs_at_once(len(slaves)),
-        bits_per_attempt=bits,
-        bits_per_s=bits / ATTEMPT_S,
-    )
-
-
-def _names(net: Map, lanes: tuple[Lane, ...]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(net.topology.names[node] for node in lane.nodes) for lane in lanes)
-
-
 def _doubts(scenario: Scenario, demands: list[DemandPlan]) -> list[str]:
     found = []
     for plan in demands:
         path = f"demand.{plan.demand}"
         if not plan.paths:
             found.append(f"{path}: no path has a free memory unit on every edge")
+        elif plan.key_bits_per_s <= 0.0 and (plan.asymptotic_bits_per_s or 0.0) > 0.0:
+            longer = "backbone.block_s and mdi_block_s" if plan.kind == "cluster" else "backbone.block_pairs"
+            found.append(f"{path}: blocks are too short to prove any key: raise {longer}")
         elif plan.key_bits_per_s <= 0.0 and plan.fidelity is not None:
             found.append(f"{path}: no key, the fidelity is {plan.fidelity:.3f} at best: S = {plan.chsh or 0.0:.3f}")
         elif plan.asked_bits_per_s is not None and plan.asked_bits_per_s > plan.key_bits_per_s:

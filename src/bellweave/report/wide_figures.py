@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from bellweave.plan.wide import DemandPlan, WidePlan
+from bellweave.plan.wide_records import DemandPlan, WidePlan
 from bellweave.report.network_timeline import COLOURS, look, mark_faults
 from bellweave.report.style import GREY, ORANGE, SKY, VERMILION, figure, save
 from bellweave.results.network_records import LevelSampled

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bellweave.plan.wide import WidePlan, plan_wide
+from bellweave.plan.wide import plan_wide
+from bellweave.plan.wide_records import WidePlan
 from bellweave.report import html, wide_figures, wide_map
 from bellweave.report.html import Picture, Section, Table, number
 from bellweave.results.network_records import FaultChanged

@@ -34,7 +34,7 @@ from bellweave.photonics.mdi_params import MdiLink
 from bellweave.photonics.messages import KINDS as PHOTONICS_KINDS
 from bellweave.roles.node import authentication_keys
 from bellweave.roles.randomness import Randomness
-from bellweave.roles.slave_optics import Pair, ekert_link, mdi_link, settings
+from bellweave.scenario.cluster_optics import Pair, ekert_link, mdi_link, settings
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import backbone_of
 

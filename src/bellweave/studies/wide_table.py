@@ -1,6 +1,7 @@
 """The report of a wide-area run: what came out, and what closed forms and the linear program allow at most."""
 
-from bellweave.plan.wide import DemandPlan, WidePlan, plan_wide
+from bellweave.plan.wide import plan_wide
+from bellweave.plan.wide_records import DemandPlan, WidePlan
 from bellweave.results.records import Report, Row
 from bellweave.sim.wide import WideRun
 from bellweave.sim.wide.summary import DemandSummary, WideSummary

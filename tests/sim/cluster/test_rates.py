@@ -4,8 +4,8 @@ import pytest
 
 from bellweave.network.wide.params import Ekert91, Master, MdiQkd, Slave
 from bellweave.network.wide.theory import cluster_key_bits
+from bellweave.plan.cluster_rates import cluster_bits_per_attempt
 from bellweave.sim.cluster import Pair, physical_rates
-from bellweave.sim.cluster.rates import cluster_bits_per_attempt
 
 
 def pair(length_km: float = 0.0, **master: object) -> Pair:

@@ -9,7 +9,7 @@ from bellweave.distill.decoys import DecoyTest
 from bellweave.distill.params import Authentication, Distillation
 from bellweave.network.wide.params import Detectors, Ekert91, Master, MdiQkd, Memory, Slave
 from bellweave.photonics import ekert_theory, mdi_theory
-from bellweave.roles.slave_optics import ekert_link, mdi_link, settings
+from bellweave.scenario.cluster_optics import ekert_link, mdi_link, settings
 from bellweave.sim.cluster import Pair, distil_ekert, distil_mdi, distil_pairs
 
 PARAMS = Distillation(sample_fraction=0.1, qber_threshold=0.03)

@@ -1,9 +1,9 @@
 """Key between two slaves of one cluster: Ekert91 on the master's pairs, and MDI-QKD through its measurement."""
 
-from bellweave.roles.slave_optics import Pair
+from bellweave.plan.cluster_rates import Rates, physical_rates
+from bellweave.scenario.cluster_optics import Pair
 from bellweave.sim.cluster.blocks import cluster_blocks
 from bellweave.sim.cluster.ends import Distilled, Sampled, distilled
-from bellweave.sim.cluster.rates import Rates, physical_rates
 from bellweave.sim.cluster.run import distil_ekert, distil_mdi, distil_pairs, sampled_ekert, sampled_mdi, sampled_pairs
 
 __all__ = [

@@ -6,7 +6,7 @@ from bellweave.distill.params import Distillation
 from bellweave.network.scheduling import Link
 from bellweave.network.wide.cluster.turns import Turns
 from bellweave.network.wide.params import Master, Slave
-from bellweave.roles.slave_optics import Pair
+from bellweave.scenario.cluster_optics import Pair
 from bellweave.sim.cluster.ends import Distilled, Level
 from bellweave.sim.cluster.run import distil_ekert, distil_mdi
 

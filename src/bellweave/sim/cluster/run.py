@@ -13,7 +13,7 @@ from bellweave.photonics import coincidence, ekert, mdi
 from bellweave.photonics.ekert import SettingClicks
 from bellweave.roles.randomness import Randomness, Seeded
 from bellweave.roles.slave import Block, Mdi, Outcomes, ekert_in_cluster, ekert_of_pairs
-from bellweave.roles.slave_optics import Pair, ekert_link, mdi_link, settings
+from bellweave.scenario.cluster_optics import Pair, ekert_link, mdi_link, settings
 from bellweave.sim.cluster.ends import Distilled, Level, Sampled, both_ends, distilled
 
 ROLES: tuple[Role, Role] = ("alice", "bob")

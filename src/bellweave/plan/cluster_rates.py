@@ -1,7 +1,7 @@
 """What one pair of slaves gets in ``physical`` mode: the rates that Eq. 6 of the cluster paper takes as given.
 
 Asymptotic key, by theory: Eq. 6 multiplies them by memory units. Blocks of finite length give less
-(:mod:`bellweave.sim.cluster.run`).
+(:mod:`bellweave.plan.wide_key`).
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bellweave.distill import theory
 from bellweave.network.wide.theory import ekert_pairs_at_once
 from bellweave.photonics import ekert_theory, mdi_theory
-from bellweave.roles.slave_optics import Pair, ekert_link, mdi_link, settings
+from bellweave.scenario.cluster_optics import Pair, ekert_link, mdi_link, settings
 from bellweave.units import transmission
 
 EFFICIENCY = 1.16
@@ -26,6 +26,7 @@ class Rates:
         ekert_stored, mdi_stored: Key bits per attempt of which both qubits came through the fibres: what
             :mod:`bellweave.network.wide.cluster.slots` multiplies by, since it counts that loss itself.
         ekert_bits_per_s, mdi_bits_per_s: The same per second of source, and of pulses.
+        pairs_per_s: Of Ekert91: matched clicks.
         chsh: S.
         ekert_qber, mdi_qber: Error rates of the key bits.
     """
@@ -36,6 +37,7 @@ class Rates:
     mdi_stored: float
     ekert_bits_per_s: float
     mdi_bits_per_s: float
+    pairs_per_s: float
     chsh: float
     ekert_qber: float
     mdi_qber: float
@@ -67,6 +69,7 @@ def physical_rates(pair: Pair, efficiency: float = EFFICIENCY) -> Rates:
         mdi_stored=mdi / both,
         ekert_bits_per_s=ekert_hz,
         mdi_bits_per_s=mdi * pulses.pulse_rate_hz,
+        pairs_per_s=seen.coincidences_hz,
         chsh=seen.chsh,
         ekert_qber=qber,
         mdi_qber=mdi_theory.expect(pulses).error(0),
