@@ -107,6 +107,7 @@ async def _sent_in_thread(dialogue: Dialogue[object], incoming: Message | None) 
         while not task.done():  # a role can't be closed while it computes, however often that is asked for
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait((task,))
+        task.exception()  # how it ended interests nobody any more, and is no news for the log
         raise
 
 
