@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 MOST_ROWS = 24
 """Links or tunnels that the terminal lists."""
 
+MOST_WARNINGS = 12
+"""The same for warnings."""
+
 
 def simulate(
     scenario: "Scenario",
@@ -39,6 +42,7 @@ def simulate(
         scenario = msgspec.structs.replace(scenario, schedule=msgspec.structs.replace(scenario.schedule, slots=slots))
     total = (scenario.schedule.slots if scenario.schedule else None) or scenario.run.blocks
     out = out or Path("out") / "runs" / scenario.name
+    warn(scenario)
     with counted(f"simulate {scenario.name}", total, quiet=as_json) as advance:
 
         def watch(event: "Event") -> None:
@@ -64,6 +68,17 @@ def simulate(
         report = msgspec.structs.replace(report, rows=report.rows + compared.rows)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
+
+
+def warn(scenario: "Scenario") -> None:
+    """Say on standard error, before a network runs, what is doubtful about it, with the plan's numbers."""
+    from bellweave.plan.network import plan_network
+
+    doubts = plan_network(scenario).warnings
+    for sentence in doubts[:MOST_WARNINGS]:
+        typer.echo(f"warning: {sentence}", err=True)
+    if len(doubts) > MOST_WARNINGS:
+        typer.echo(f"warning: {len(doubts) - MOST_WARNINGS} more: bellweave plan", err=True)
 
 
 def compare(run: "NetworkRun", out: Path, *, figures: bool, quiet: bool) -> "Report":
