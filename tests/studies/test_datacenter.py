@@ -120,17 +120,17 @@ def test_the_ring_of_four_users_is_the_paper_s_network() -> None:
 def test_more_users_get_less_and_round_robin_gives_the_least() -> None:
     found = scaling.scale(preset(), "paper", (4,))
 
-    everyone = [found.keys_per_hour(users, all_links=True) for users in scaling.USERS]
-    demand = [found.keys_per_hour(users, all_links=False) for users in scaling.USERS]
+    everyone = [found.devices.per_hour(users, "round-robin") for users in scaling.USERS]
+    demand = [found.devices.per_hour(users, "optimum") for users in scaling.USERS]
     assert everyone == sorted(everyone, reverse=True)
     assert all(one <= two for one, two in zip(everyone, demand, strict=True))
-    assert everyone[0] == demand[0]
+    assert everyone[0] == pytest.approx(demand[0])
     simulated = {point.scheduler: point.keys_per_hour for point in found.points}
     assert simulated["round-robin"] == pytest.approx(everyone[0], rel=0.25)  # pools start empty
-    assert found.enough_until(all_links=True) == 0
+    assert found.enough_until("round-robin") == 0
 
 
 def test_one_source_of_today_is_enough_for_a_hundred_users_in_turns() -> None:
     found = scaling.scale(load("datacenter-modern"), "modern", ())
 
-    assert 90 < found.enough_until(all_links=True) < 128 < found.enough_until(all_links=False)
+    assert 90 < found.enough_until("round-robin") < 128 < found.enough_until("optimum")

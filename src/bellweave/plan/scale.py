@@ -66,43 +66,87 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     points: tuple[ScalePoint, ...]
 
 
-class _Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """What all users have in common."""
+class Devices(msgspec.Struct, frozen=True, kw_only=True):
+    """What all users have in common, however many there are.
+
+    Attributes:
+        slot_bits: Key of a slot.
+        slot_s: How long it lasts by the clock of those who use key.
+        sources: Links served at once.
+        partners: Tunnels that a user begins.
+        key_bits, period_s: Of each tunnel.
+    """
 
     slot_bits: float
     slot_s: float
     sources: int
     partners: int
-    key_bits: float
+    key_bits: int
     period_s: float
 
     @property
-    def tunnel_bps(self) -> float:
+    def asked_per_hour(self) -> float:
+        """Keys that are due at each tunnel."""
+        return HOUR_S / self.period_s
+
+    def per_hour(self, users: int, scheduler: SchedulerName) -> float:
+        """Return the keys an hour that a tunnel gets in the long run, mean over tunnels; at most what it asks for."""
+        return self.asked_per_hour * self._share(users, scheduler, 1.0)
+
+    def possible_per_hour(self, users: int, scheduler: SchedulerName) -> float:
+        """Return the keys an hour that a tunnel could get if all asked for more, mean over tunnels."""
+        return self.asked_per_hour * self._share(users, scheduler, math.inf)
+
+    def sources_needed(self, users: int, scheduler: SchedulerName) -> int | None:
+        """Return the fewest sources that serve every tunnel fully; None: no number does."""
+        loads = _loads(users, self.partners)
+        if self.slot_bits <= 0.0:
+            return None
+        if scheduler == "round-robin":
+            return theory.sources_needed(users, self.slot_s, self.slot_bits, max(loads) * self._tunnel_bps)
+        total = _tunnels(loads) * self._tunnel_share
+        fewest = max(1, math.ceil(total - theory.ROUNDING))
+        return fewest if fewest <= users // 2 and 2.0 * total / users <= 1.0 + theory.ROUNDING else None
+
+    def enough_until(self, scheduler: SchedulerName) -> int:
+        """Return the most users whom the sources serve fully; 1: not even two."""
+        counts = range(2, MOST_USERS + 1)
+        return next((count - 1 for count in counts if self._share(count, scheduler, 1.0) < WHOLE), MOST_USERS)
+
+    @property
+    def _tunnel_bps(self) -> float:
         """Demand of a tunnel."""
         return self.key_bits / self.period_s
 
     @property
-    def tunnel_share(self) -> float:
+    def _tunnel_share(self) -> float:
         """Share of all slots that a tunnel's demand takes."""
-        return self.tunnel_bps * self.slot_s / self.slot_bits if self.slot_bits > 0.0 else math.inf
+        return self._tunnel_bps * self.slot_s / self.slot_bits if self.slot_bits > 0.0 else math.inf
+
+    def _share(self, users: int, scheduler: SchedulerName, most: float) -> float:
+        """Return the share of its due keys, at most ``most``, that a tunnel gets, mean over tunnels."""
+        loads = _loads(users, self.partners)
+        if scheduler == "round-robin":
+            link_bps = theory.link_bits_per_s(users, self.sources, self.slot_s, self.slot_bits)
+            keys = sum(min(link_bps, most * load * self._tunnel_bps) * links for load, links in loads.items())
+            return keys / (self._tunnel_bps * _tunnels(loads))
+        total, busiest = _tunnels(loads) * self._tunnel_share, 2.0 * _tunnels(loads) / users * self._tunnel_share
+        return min(most, theory.links_at_once(users, self.sources) / total, 1.0 / busiest)
 
 
-def scale(scenario: Scenario, users: Sequence[int]) -> Scale:
-    """Return what each number of users gets, from 2 on.
+def devices(scenario: Scenario) -> Devices:
+    """Return what all users of a scenario that grows have in common: its first links and its first tunnel.
 
     Raises:
-        ScenarioError: No schedule, no tunnel that all could be like, or an impossible number of users.
+        ScenarioError: No schedule, or no tunnel that all could be like.
     """
     schedule = schedule_of(scenario)
     if not scenario.tunnel:
         raise ScenarioError("there is no tunnel that others could be like", path="tunnel")
-    for count in users:
-        if not 2 <= count <= MOST_USERS:
-            raise ScenarioError(f"a data centre has 2 to {MOST_USERS} users, got {count}", path="users")
     tunnel = next(iter(scenario.tunnel.values()))
     by_turns = msgspec.structs.replace(scenario, schedule=msgspec.structs.replace(schedule, scheduler="round-robin"))
     three = scaled(by_turns, 3, tunnels=0)
-    kind = _Kind(
+    return Devices(
         slot_bits=next(iter(slot_yields(three).values())).key_bits,
         slot_s=schedule.wall_slot_s,
         sources=schedule.sources,
@@ -110,26 +154,37 @@ def scale(scenario: Scenario, users: Sequence[int]) -> Scale:
         key_bits=tunnel.key_bits,
         period_s=tunnel.period_s,
     )
+
+
+def scale(scenario: Scenario, users: Sequence[int]) -> Scale:
+    """Return what each number of users gets, from 2 on.
+
+    Raises:
+        ScenarioError: As :func:`devices`, or an impossible number of users.
+    """
+    found = devices(scenario)
+    for count in users:
+        if not 2 <= count <= MOST_USERS:
+            raise ScenarioError(f"a data centre has 2 to {MOST_USERS} users, got {count}", path="users")
     return Scale(
-        slot_bits=kind.slot_bits,
-        sources=kind.sources,
-        tunnels_per_user=kind.partners,
-        asked_per_hour=HOUR_S / kind.period_s,
-        enough_until={name: _enough_until(kind, name) for name in SCHEDULERS},
+        slot_bits=found.slot_bits,
+        sources=found.sources,
+        tunnels_per_user=found.partners,
+        asked_per_hour=found.asked_per_hour,
+        enough_until={name: found.enough_until(name) for name in SCHEDULERS},
         most_users=MOST_USERS,
-        points=tuple(_point(kind, count, name) for count, name in product(users, SCHEDULERS)),
+        points=tuple(_point(found, count, name) for count, name in product(users, SCHEDULERS)),
     )
 
 
-def _point(kind: _Kind, users: int, scheduler: SchedulerName) -> ScalePoint:
-    loads = _loads(users, kind.partners)
+def _point(found: Devices, users: int, scheduler: SchedulerName) -> ScalePoint:
     return ScalePoint(
         users=users,
         scheduler=scheduler,
         links=math.comb(users, 2),
-        tunnels=_tunnels(loads),
-        keys_per_hour=HOUR_S / kind.period_s * _served(kind, users, scheduler),
-        sources_needed=_sources_needed(kind, users, scheduler),
+        tunnels=_tunnels(_loads(users, found.partners)),
+        keys_per_hour=found.per_hour(users, scheduler),
+        sources_needed=found.sources_needed(users, scheduler),
     )
 
 
@@ -148,31 +203,3 @@ def _loads(users: int, partners: int) -> dict[int, int]:
 
 def _tunnels(loads: dict[int, int]) -> int:
     return sum(load * links for load, links in loads.items())
-
-
-def _served(kind: _Kind, users: int, scheduler: SchedulerName) -> float:
-    """Return the share of its due keys that a tunnel gets, mean over tunnels."""
-    loads = _loads(users, kind.partners)
-    if scheduler == "round-robin":
-        link_bps = theory.link_bits_per_s(users, kind.sources, kind.slot_s, kind.slot_bits)
-        keys = sum(min(link_bps, load * kind.tunnel_bps) * links for load, links in loads.items())
-        return keys / (kind.tunnel_bps * _tunnels(loads))
-    total, busiest = _tunnels(loads) * kind.tunnel_share, 2.0 * _tunnels(loads) / users * kind.tunnel_share
-    return min(1.0, theory.links_at_once(users, kind.sources) / total, 1.0 / busiest)
-
-
-def _sources_needed(kind: _Kind, users: int, scheduler: SchedulerName) -> int | None:
-    loads = _loads(users, kind.partners)
-    if kind.slot_bits <= 0.0:
-        return None
-    if scheduler == "round-robin":
-        return theory.sources_needed(users, kind.slot_s, kind.slot_bits, max(loads) * kind.tunnel_bps)
-    total = _tunnels(loads) * kind.tunnel_share
-    fewest = max(1, math.ceil(total - theory.ROUNDING))
-    return fewest if fewest <= users // 2 and 2.0 * total / users <= 1.0 + theory.ROUNDING else None
-
-
-def _enough_until(kind: _Kind, scheduler: SchedulerName) -> int:
-    return next(
-        (count - 1 for count in range(2, MOST_USERS + 1) if _served(kind, count, scheduler) < WHOLE), MOST_USERS
-    )

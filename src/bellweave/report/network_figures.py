@@ -58,8 +58,8 @@ class Growth:
     title: str
     wanted: float
     enough: int
-    round_robin: Callable[[float], float]
-    by_demand: Callable[[float], float]
+    round_robin: Callable[[int], float]
+    by_demand: Callable[[int], float]
     points: Mapping[str, Sequence[tuple[int, float]]]
 
 
@@ -199,7 +199,7 @@ def scaling(grown: Sequence[Growth], title: str, out: Path) -> list[Path]:
 
     Lines: closed forms in the long run; points: simulated, where no more is given than is asked for.
     """
-    users = np.geomspace(4.0, 128.0, 200)
+    users = range(4, 129)
     markers = {"round-robin": "o", "deficit": "s", "optimum": "^"}
     with figure(10.0, 4.6) as drawing:
         axes = drawing.subplots(1, len(grown), squeeze=False)[0]
