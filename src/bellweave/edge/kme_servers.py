@@ -4,7 +4,7 @@ ETSI 014 and 004 are for the SAEs of this KME, SKIP for those of them that the c
 QKD devices. Those that the configuration does not name are not served.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -21,10 +21,27 @@ from bellweave.edge.kms_driver import Driver
 from bellweave.edge.tls import Certificates
 from bellweave.kms.config import KmeConfig, Limits
 from bellweave.kms.effects import Work
+from bellweave.kms.params import Directory
 from bellweave.kms.service import Kme
 
 Handle = Callable[[Request, str | None, float], Work[Response]]
 Who = Callable[[Presented, float], Identity]
+
+
+def who_of(certificates: Certificates, directory: Directory, clients: Collection[str]) -> Who:
+    """Return what finds the one of these SAEs that a certificate names.
+
+    All SAEs of the network are looked for, so that a certificate which names one of this KME and one of another is
+    ambiguous at both, and never stands for a different SAE at each.
+    """
+
+    def who(shown: Presented, time_s: float) -> Identity:
+        identity = certificates.sae(shown, directory.saes, time_s)
+        if identity.name is None or identity.name in clients:
+            return identity
+        return Identity(None, f"the certificate's {identity.reason} names an SAE that is not served here")
+
+    return who
 
 
 def https_servers(
@@ -56,7 +73,7 @@ def https_servers(
         servers["etsi014"] = server(
             "etsi014",
             lambda request, caller, time_s: etsi014.handle(request, caller, kme, time_s),
-            lambda shown, time_s: certificates.sae(shown, saes, time_s),
+            who_of(certificates, config.directory, saes),
         )
     if config.skip is not None:
         system, entropy = config.skip.system or kme.name, SystemEntropy()
@@ -64,7 +81,7 @@ def https_servers(
         servers["skip"] = server(
             "skip",
             lambda request, caller, time_s: skip.handle(request, caller, kme, time_s, system=system, entropy=entropy),
-            lambda shown, time_s: certificates.sae(shown, clients, time_s),
+            who_of(certificates, config.directory, clients),
         )
     if config.device is not None:
         links = config.devices
@@ -83,11 +100,11 @@ def etsi004_server(
     config: KmeConfig, kme: Kme, driver: Driver, certificates: Certificates, observer: Observer
 ) -> Etsi004Server:
     """Return the server for ETSI GS QKD 004; see :func:`https_servers`."""
-    saes = local_saes(config.directory)
+    who = who_of(certificates, config.directory, local_saes(config.directory))
     return Etsi004Server(
         kme.streams,
         certificates.server_context,
-        lambda shown: certificates.sae(shown, saes, now_s()).name,
+        lambda shown: who(shown, now_s()).name,
         driver.run,
         now_s,
         config.limits,
