@@ -387,9 +387,11 @@ async def test_a_kme_that_is_called_is_known_by_its_role_uri(pki: Pki) -> None:
             "127.0.0.1", server.port, ssl=ours.client_context, server_hostname="any.name.example"
         )
         shown = presented(writer.transport)
+        again = presented(writer.transport)
         writer.close()
 
     assert shown is not None
+    assert again is shown  # KMEs ask every second who their peers are
     assert shown.uris == (role_uri("kme", "kme-a"),)
     assert ours.peer(shown, "kme", now_s()).name == "kme-a"
 

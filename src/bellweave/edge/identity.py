@@ -23,6 +23,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import quote, unquote
+from weakref import WeakKeyDictionary
 
 from bellweave.kms.config import IdentityField, Tls
 
@@ -67,6 +68,9 @@ class Presented:
     session_s: float | None = None
 
 
+_shown: WeakKeyDictionary[ssl.SSLObject | ssl.SSLSocket, Presented] = WeakKeyDictionary()
+
+
 def role_uri(role: Role, name: str) -> str:
     """Return the URI that says that a certificate is this holder's.
 
@@ -102,6 +106,13 @@ def presented(transport: BaseTransport) -> Presented | None:
 
 def presented_on(tls: ssl.SSLObject | ssl.SSLSocket) -> Presented | None:
     """Return the verified certificate at the other end of a TLS connection; None if there is none."""
+    known = _shown.get(tls)
+    if known is None and (known := _read(tls)) is not None:
+        _shown[tls] = known  # it stays the same for as long as the connection lasts, and is asked for every second
+    return known
+
+
+def _read(tls: ssl.SSLObject | ssl.SSLSocket) -> Presented | None:
     der = tls.getpeercert(binary_form=True)
     table: Any = tls.getpeercert()  # empty where the context does not ask for verification
     if not der or not table:
