@@ -5,12 +5,12 @@ Rules:
 1. The plane is the simulation's (:mod:`bellweave.sim.wide.plane`); its virtual time is the time since the run began. It
    is advanced every ``STEP_S``, in a thread. What nobody disturbs comes out as in a simulation of the same seed and
    length, bit for bit.
-2. A slave gets its own half of what its demands' pairs made, and nothing else. ``KeyMade`` is noted when both slaves'
-   KMEs have taken their halves, or one of them can't. In ``physical`` mode, too, the halves are distilled here: both
-   ends' sessions of Ekert91 run in this process, as in the simulation, and not between the slaves.
+2. A slave gets what it measured itself, and nothing else: in ``physical`` mode its outcomes, of which the slaves make
+   key with each other (:mod:`bellweave.emu.sharing`); in ``paper`` mode, where every pair is a bit of key, the bits.
+   ``KeyMade`` is noted when both slaves' KMEs have taken their halves, or one of them can't.
 3. A slave without a line is down; its requests begin again when it has joined again. Faults on command come on top of
    the scenario's.
-4. Where the run is not to be known from its seed, the key's bits come from the operating system.
+4. Where the run is not to be known from its seed, outcomes come from the operating system's randomness.
 """
 
 import asyncio
@@ -28,11 +28,15 @@ import simpy
 from bellweave.blocks import SecretBlock
 from bellweave.dialogue import Codec, Message
 from bellweave.emu.lines import Lines
-from bellweave.emu.messages import Begun, Ended, Fault, Handed, Joined, Stock, Taken
+from bellweave.emu.messages import Begun, Ended, Fault, Handed, Joined, Reported, Stock, Taken
+from bellweave.emu.sharing import Sharing
 from bellweave.errors import ProtocolError, ScenarioError
 from bellweave.results.wide_records import KeyMade, WideEvent
+from bellweave.roles.randomness import Randomness, Seeded
+from bellweave.roles.slave import Method
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import duration_s
+from bellweave.sim.cluster import Sampled
 from bellweave.sim.network.nodes import Process
 from bellweave.sim.wide import simulate_wide
 from bellweave.sim.wide.keys import Made
@@ -47,8 +51,8 @@ GRACE_S = 1.0
 LATE_S = 0.5
 """Lateness of the plane that people should know of; they are told again whenever it has doubled."""
 
-TAKE_S = 5.0
-"""How long the last blocks may take to be with the KMEs."""
+TAKE_S = 15.0
+"""How long the last blocks may take to be distilled and with the KMEs."""
 
 WARM_UP_S = 0.2
 
@@ -68,7 +72,7 @@ class Backbone:
 
     Args:
         scenario: With clusters.
-        seeded: Whether its seed fixes the key's bits.
+        randomness: What outcomes are drawn from.
         note: Gets each event as it happens.
         say: Gets sentences for people, where something is not as it should be.
 
@@ -77,14 +81,20 @@ class Backbone:
     """
 
     def __init__(
-        self, scenario: Scenario, *, seeded: bool, note: Callable[[WideEvent], None], say: Callable[[str], None]
+        self,
+        scenario: Scenario,
+        randomness: Randomness,
+        *,
+        note: Callable[[WideEvent], None],
+        say: Callable[[str], None],
     ) -> None:
-        self._scenario, self._seeded, self._tell, self._say = scenario, seeded, note, say
+        self._scenario, self._tell, self._say = scenario, note, say
+        self._seeded = isinstance(randomness, Seeded)
         self._whole_s = duration_s(scenario)
         self._env = simpy.Environment(0.0)
         self._happened: list[WideEvent] = []
         self._made: list[tuple[str, Made]] = []
-        self._plane = Plane(self._env, scenario, self, self)
+        self._plane = Plane(self._env, scenario, self, self, randomness)
         self._down: set[str] = set()
         self._cut: set[str] = set()
         self._away: set[str] = set()
@@ -94,8 +104,14 @@ class Backbone:
         self._given: dict[str, _Given] = {}
         self._taken = asyncio.Event()
         self._lines = Lines(
-            scenario.slave, Codec(Joined, Stock, Taken), self._heard, joined=self._joined, left=self._left, say=say
+            scenario.slave,
+            Codec(Joined, Stock, Taken, Reported),
+            self._heard,
+            joined=self._joined,
+            left=self._left,
+            say=say,
         )
+        self._sharing = Sharing(scenario, self._lines, self._settled, self.now_s)
         self._worker = ThreadPoolExecutor(1, "plane")
         self._late_s = LATE_S / 2.0
         self._origin_s = 0.0
@@ -115,6 +131,7 @@ class Backbone:
         while self._lines.missing():
             self._lines.changed.clear()
             await self._lines.changed.wait()
+        self._sharing.begin()
         every_s = min(harvest_every_s(self._whole_s), LONGEST_HARVEST_S)
         self._end = self._plane.begin(self._whole_s, every_s)
         self._origin_s = time.monotonic()
@@ -166,6 +183,14 @@ class Backbone:
         """Take what was made of a demand's pairs."""
         self._made.append((demand, made))
 
+    def measured(self, demand: str, method: Method, block: Sampled) -> None:
+        """Have two slaves distil a block."""
+        self._sharing.measured(demand, method, block)
+
+    def kept_bits(self, demand: str) -> int:
+        """Return how much key they have made."""
+        return self._sharing.kept_bits(demand)
+
     def failed(self, slave: str) -> None:
         """A slave has failed: its process knows."""
 
@@ -209,12 +234,13 @@ class Backbone:
         self._hand_over()
         try:
             async with asyncio.timeout(TAKE_S):
-                while self._given:
+                while self._given or self._sharing.busy:
                     self._taken.clear()
                     await self._taken.wait()
         except TimeoutError:
             for block_id in list(self._given):
                 self._settle(block_id, 0)
+            self._sharing.give_up()
         for books in self._plane.close():
             self._tell(msgspec.structs.replace(books, at_s=self.now_s()))
 
@@ -246,6 +272,10 @@ class Backbone:
             del self._given[block_id]
             self._note_key(given.demand, given.made, given.bits)
             self._taken.set()
+
+    def _settled(self, made: KeyMade) -> None:
+        self._tell(made)
+        self._taken.set()
 
     def _note_key(self, demand: str, made: Made, ingested_bits: int) -> None:
         self._tell(
@@ -284,11 +314,14 @@ class Backbone:
             self._changed = True
         for block_id in [block_id for block_id, given in self._given.items() if name in given.waiting]:
             self._settle(block_id, 0, name)
+        self._sharing.left(name)
 
     def _heard(self, name: str, message: Message) -> None:
         match message:
             case Taken(block_id, bits) if block_id in self._given and name in self._given[block_id].waiting:
                 self._settle(block_id, bits, name)
+            case Reported():
+                self._sharing.heard(name, message)
             case Stock() | Taken():
                 pass  # of no use here, or of a block that was given up
             case _:

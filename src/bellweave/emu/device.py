@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
 from bellweave.blocks import Role, SecretBlock
@@ -22,12 +23,13 @@ from bellweave.edge.tls import client_context, server_context
 from bellweave.edge.tls_listener import TlsListener
 from bellweave.emu import quanta, warm_up
 from bellweave.emu.deployment import SOURCE
-from bellweave.emu.messages import Begun, Ended, Handed, Joined, Quantum, Stock, Taken
-from bellweave.emu.pair import Pair, Piece, Streams
+from bellweave.emu.messages import Begun, Ended, Handed, Joined, Measurement, Quantum, Stock, Taken
+from bellweave.emu.pair import Done, End, Pair, Piece, Streams
+from bellweave.emu.slave_ends import SlaveEnds
 from bellweave.errors import BellweaveError, ProtocolError
 from bellweave.kms.config import Limits
-from bellweave.results.network_records import BlockDistilled, Event
-from bellweave.roles.node import Party
+from bellweave.results.network_records import BlockDistilled, BlockLost, Event
+from bellweave.roles.node import Facts, Party
 from bellweave.roles.randomness import Randomness
 from bellweave.roles.watchman import Watchman
 from bellweave.scenario.schema import Scenario
@@ -48,7 +50,7 @@ DRAIN_S = 15.0
 POLL_S = 0.02
 
 _LIMITS = Limits(connections=256, handshakes=8, handshake_s=DIAL_S)
-_FROM_SOURCE = Codec(Begun, Quantum, Handed, Ended)
+_FROM_SOURCE = Codec(Begun, Quantum, Measurement, Handed, Ended)
 BYTE = 8
 
 _log = structlog.get_logger(__name__)
@@ -109,15 +111,18 @@ class Device:
             for demand, ends in scenario.demand.items()
             if name in {ends.a, ends.b}
         }
-        parties: dict[str, list[Party]] = {}
+        parties: dict[str, list[End]] = {}
         for link, ends in scenario.link.items():
             if name in {ends.alice, ends.bob}:
                 role: Role = "alice" if name == ends.alice else "bob"
                 peer = ends.bob if role == "alice" else ends.alice
                 parties.setdefault(peer, []).append(Party(scenario, link, role, randomness))
-        together = scenario.distill.accumulate_blocks
+        self._slave_ends = SlaveEnds(name, scenario, randomness)
+        for slave, peer in self._slave_ends:
+            parties.setdefault(peer, []).append(slave)
+        together = 1 if scenario.slave else scenario.distill.accumulate_blocks
         self._pairs = {
-            peer: Pair(name, peer, theirs, together, ingest=ingest, note=self._noted, now=self.now_s)
+            peer: Pair(name, peer, theirs, together, ingest=ingest, done=self._done, lost=self._lost, now=self.now_s)
             for peer, theirs in parties.items()
         }
         for peer, theirs in parties.items():
@@ -166,8 +171,7 @@ class Device:
     def stock(self, link: str, level_bits: int) -> None:
         """Tell the source how much key of a link is in stock here, for schedulers that look at it."""
         self._stock[link] = level_bits
-        if self._to_source is not None and not self._to_source.is_closing():
-            self._say(self._to_source, Stock(link, level_bits))
+        self._tell_source(Stock(link, level_bits))
 
     async def close(self) -> None:
         """Let everything go, whatever is under way."""
@@ -211,6 +215,9 @@ class Device:
                     raise ProtocolError(f"the source sends of a link {message.link!r} that does not end here")
                 piece = Piece(message.slot, quanta.unpacked(message))
                 await self._pair_of[message.link].take(message.link, piece)
+            case Measurement():
+                link, piece = self._slave_ends.piece(message)
+                await self._pair_of[link].take(link, piece)
             case Handed():
                 if message.demand not in self._peer_of:
                     raise ProtocolError(f"the source sends of a demand {message.demand!r} that does not end here")
@@ -224,8 +231,12 @@ class Device:
             bits = block.bit_count // BYTE * BYTE
         except BellweaveError as error:
             _log.warning("the key server did not take a block", block=block.block_id, problem=str(error))
+        self._tell_source(Taken(block.block_id, bits))
+
+    def _tell_source(self, message: Message) -> None:
+        """Say something to the source, if there is a line to it."""
         if self._to_source is not None and not self._to_source.is_closing():
-            self._say(self._to_source, Taken(block.block_id, bits))
+            self._say(self._to_source, message)
 
     def _say(self, writer: asyncio.StreamWriter, message: Message) -> None:
         async def said() -> None:
@@ -278,12 +289,29 @@ class Device:
 
     # ---------------------------------------------------------------------------------------------------------- events
 
-    def _noted(self, event: Event) -> None:
-        self._note(event)
-        if isinstance(event, BlockDistilled):
-            alarm = self._watchman.look(event.block, event.at_s)
-            if alarm is not None:
-                self._note(alarm)
+    def _done(self, done: Done) -> None:
+        """A block was distilled, and this is Alice's end."""
+        if not isinstance(done.party, Party):
+            self._tell_source(self._slave_ends.report(done))
+            return
+        facts = [piece.seen[0] for piece in done.pieces if isinstance(piece.seen[0], Facts)]
+        record = done.party.record(facts, done.singles, done.sacrificed, done.ended.outcome)
+        at_s = self.now_s()
+        slot, bits = done.pieces[-1].slot, done.ingested_bits
+        self._note(BlockDistilled(at_s=at_s, slot=slot, block=record, ingested_bits=bits))
+        alarm = self._watchman.look(record, at_s)
+        if alarm is not None:
+            self._note(alarm)
+
+    def _lost(self, event: BlockLost) -> None:
+        """Blocks came to nothing; of a slave's the source hears, too."""
+        demand = self._slave_ends.demand_of(event.link)
+        if demand is None:
+            self._note(event)
+            return
+        for reported in self._slave_ends.lost(event):
+            self._tell_source(reported)
+        self._note(msgspec.structs.replace(event, link=demand))
 
     async def _end_tasks(self) -> None:
         tasks = list(self._tasks)

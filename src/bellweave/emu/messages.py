@@ -4,10 +4,14 @@ A node dials the source and says :class:`Joined`; the source sends :class:`Begun
 sends of a slot goes to the two nodes of each link that it serves, and to each only what its own detectors saw.
 """
 
+from typing import Annotated, Literal
+
 import msgspec
 
 from bellweave.blocks import SecretBlock
 from bellweave.dialogue import Message
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Joined(Message, frozen=True):
@@ -64,8 +68,56 @@ class Quantum(Message, frozen=True):
         return f"<Quantum {self.link} {self.number}>"
 
 
+class Measurement(Message, frozen=True):
+    """Source to slave, in ``physical`` mode: what this slave has of a block, and nothing of what the other one has.
+
+    Attributes:
+        demand, method: Whose block, and by which method.
+        number: Counts the blocks of both.
+        start_s, end_s: When it was measured.
+        setting, bit: This slave's own setting (or basis) and outcome of each round, as bytes of uint8; rounds are
+            numbered from 0.
+        intensity: What this slave sent, with coherent pulses.
+        announcement: What the master announced, in MDI-QKD.
+    """
+
+    demand: str
+    method: Literal["backbone", "ekert91", "mdi"]
+    number: int
+    start_s: float
+    end_s: float
+    setting: bytes
+    bit: bytes
+    intensity: bytes | None = None
+    announcement: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<Measurement {self.demand} {self.method} {self.number}>"
+
+
+class Reported(Message, frozen=True):
+    """A demand's first slave to the source: what both made of a block; counts that both know, no bit of it.
+
+    Attributes:
+        demand, method, number: Which block.
+        sifted_bits, final_bits, provable_bits, ingested_bits, qber, chsh, rejection: As in
+            :class:`~bellweave.results.wide_records.KeyMade`.
+    """
+
+    demand: str
+    method: Literal["backbone", "ekert91", "mdi"]
+    number: int
+    sifted_bits: Count = 0
+    final_bits: Count = 0
+    provable_bits: Count = 0
+    ingested_bits: Count = 0
+    qber: float | None = None
+    chsh: float | None = None
+    rejection: str | None = None
+
+
 class Handed(Message, frozen=True):
-    """Source to node, in a wide-area network: this node's half of what came of a demand's pairs."""
+    """Source to slave, in ``paper`` mode, where every pair that it measured is a bit of key: its half of a block."""
 
     demand: str
     block: SecretBlock

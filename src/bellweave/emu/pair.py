@@ -14,17 +14,19 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import structlog
 
-from bellweave.blocks import SecretBlock
-from bellweave.dialogue import Codec, Message
+from bellweave.blocks import Role, SecretBlock
+from bellweave.dialogue import Codec, Dialogue, Message
 from bellweave.edge import dialogue_tcp, frames
 from bellweave.edge.frames import LineCut
 from bellweave.emu.messages import Agreed, Concluded, Lacking, Proposed
 from bellweave.errors import BellweaveError, ProtocolError
-from bellweave.results.network_records import BlockDistilled, BlockLost, Event
-from bellweave.roles.node import CODEC, Ended, Party, Seen, clicked
+from bellweave.results.network_records import BlockLost
+from bellweave.roles.node import Ended, Seen, clicked
+from bellweave.roles.slave import Block, Outcomes, Tested
 
 BYTE = 8
 """A KME keeps whole bytes of a block."""
@@ -61,17 +63,66 @@ Dial = Callable[[], Awaitable[Streams]]
 Ingest = Callable[[SecretBlock, str], Awaitable[None]]
 
 
+class End(Protocol):
+    """One end of one link: a :class:`~bellweave.roles.node.Party` or a :class:`~bellweave.roles.slave.Slave`."""
+
+    @property
+    def link(self) -> str:
+        """Of that name at both ends."""
+        ...
+
+    @property
+    def role(self) -> Role:
+        """Which end."""
+        ...
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether clocks are brought together first."""
+        ...
+
+    @property
+    def codec(self) -> Codec:
+        """For all that the two ends say to each other."""
+        ...
+
+    def distil(self, blocks: Sequence[Any]) -> Dialogue[Ended] | Dialogue[Tested]:
+        """Go from what this end has of blocks, of its own kind, to a secret block."""
+        ...
+
+
 @dataclass(frozen=True)
 class Piece:
     """One block of a link as this node has it; ``slot`` collected its photons."""
 
     slot: int
-    seen: Seen
+    seen: Seen | tuple[Block, Outcomes]
 
     @property
     def number(self) -> int:
         """Counts the link's blocks."""
         return self.seen[0].number
+
+
+@dataclass(frozen=True)
+class Done:
+    """A conversation that has ended, as Alice knows it.
+
+    Attributes:
+        party: Her end.
+        pieces: What was distilled as one.
+        ended: What came of it at her end.
+        singles: Her detections and his; None where there are only rounds.
+        sacrificed: Detections that calibration disclosed, both ends together.
+        ingested_bits: What both KMEs took.
+    """
+
+    party: End
+    pieces: Sequence[Piece]
+    ended: Ended | Tested
+    singles: tuple[int | None, int | None]
+    sacrificed: int
+    ingested_bits: int
 
 
 class Pair:
@@ -83,7 +134,8 @@ class Pair:
         parties: This node's end of each link between the two.
         together: How many blocks are distilled as one.
         ingest: Gives key to this node's KME, and returns when it is stored.
-        note: Gets :class:`BlockDistilled`, at Alice's end, and :class:`BlockLost`.
+        done: Gets conversations that have ended, at Alice's end.
+        lost: Gets blocks that came to nothing.
         now: Seconds since the run began.
     """
 
@@ -91,17 +143,18 @@ class Pair:
         self,
         name: str,
         peer: str,
-        parties: Sequence[Party],
+        parties: Sequence[End],
         together: int,
         *,
         ingest: Ingest,
-        note: Callable[[Event], None],
+        done: Callable[[Done], None],
+        lost: Callable[[BlockLost], None],
         now: Callable[[], float],
     ) -> None:
         self.name, self.peer = name, peer
         self._parties = {party.link: party for party in parties}
         self._together = together
-        self._ingest, self._note, self._now = ingest, note, now
+        self._ingest, self._done, self._lost, self._now = ingest, done, lost, now
         self._held: dict[str, list[Piece]] = {link: [] for link in self._parties}
         self._last = dict.fromkeys(self._parties, -1)
         self._news = asyncio.Condition()
@@ -265,7 +318,8 @@ class Pair:
         seen = [piece.seen for piece in pieces]
         threaded = party.calibrates or sum(len(each) for _, each in seen) > MUCH
         silence_s = SEARCH_S if party.calibrates else SILENCE_S
-        ended = await dialogue_tcp.run(party.distil(seen), reader, writer, CODEC, silence_s, threaded=threaded)
+        role: Dialogue[Ended | Tested] = party.distil(seen)
+        ended = await dialogue_tcp.run(role, reader, writer, party.codec, silence_s, threaded=threaded)
         done = {piece.number for piece in pieces}
         self._held[link] = [piece for piece in self._held[link] if piece.number not in done]
         bits = await self._given(link, done, ended.outcome.block)
@@ -283,7 +337,8 @@ class Pair:
             writer.transport.abort()
         if not isinstance(concluded, Concluded):
             raise ProtocolError(f"{self.peer} does not conclude")
-        self._tell(party, pieces, ended, singles, concluded, bits)
+        sacrificed, both = ended.sacrificed + concluded.sacrificed, min(bits, concluded.ingested_bits)
+        self._done(Done(party, pieces, ended, (_singles(pieces), singles), sacrificed, both))
 
     async def _given(self, link: str, numbers: Iterable[int], block: SecretBlock | None) -> int:
         """Give key to the KME; return how many bits it took."""
@@ -293,34 +348,16 @@ class Pair:
             await self._ingest(block, self.peer)
         except BellweaveError as error:
             reason = f"the key server did not take the key: {error}"
-            self._note(BlockLost(at_s=self._now(), link=link, node=self.name, blocks=tuple(numbers), reason=reason))
+            self._lost(BlockLost(at_s=self._now(), link=link, node=self.name, blocks=tuple(numbers), reason=reason))
             return 0
         return block.bit_count // BYTE * BYTE
-
-    def _tell(
-        self,
-        party: Party,
-        pieces: Sequence[Piece],
-        ended: Ended,
-        singles: int | None,
-        concluded: Concluded,
-        bits: int,
-    ) -> None:
-        record = party.record(
-            [piece.seen[0] for piece in pieces],
-            (_singles(pieces), singles),
-            ended.sacrificed + concluded.sacrificed,
-            ended.outcome,
-        )
-        both = min(bits, concluded.ingested_bits)
-        self._note(BlockDistilled(at_s=self._now(), slot=pieces[-1].slot, block=record, ingested_bits=both))
 
     def _lose(self, link: str, numbers: Sequence[int], reason: str) -> None:
         """Give up those of these blocks that are here."""
         lost = tuple(piece.number for piece in self._held[link] if piece.number in numbers)
         self._held[link] = [piece for piece in self._held[link] if piece.number not in numbers]
         if lost:
-            self._note(BlockLost(at_s=self._now(), link=link, node=self.name, blocks=lost, reason=reason))
+            self._lost(BlockLost(at_s=self._now(), link=link, node=self.name, blocks=lost, reason=reason))
 
 
 def _singles(pieces: Sequence[Piece]) -> int | None:

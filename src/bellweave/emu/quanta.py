@@ -1,11 +1,13 @@
-"""What a node's detectors saw, on its way from the source's process to the node's: records to bytes and back."""
+"""What a node's detectors saw, or a slave measured, on its way from the source's process: records to bytes and back."""
 
 import numpy as np
 
 from bellweave.blocks import Detections, Rounds
-from bellweave.emu.messages import Quantum
+from bellweave.distill.chsh import Measured
+from bellweave.emu.messages import Measurement, Quantum
 from bellweave.errors import ProtocolError
 from bellweave.roles.node import Facts, Seen
+from bellweave.roles.slave import Block, Method, Outcomes
 
 MAX_BYTES = 256 * 1024 * 1024
 """Longest message from the source: some 25 million detections of one slot."""
@@ -47,6 +49,47 @@ def unpacked(quantum: Quantum) -> Seen:
         return facts, Detections(times_ps, channel, quantum.duration_ps, quantum.channels, setting)
     except ValueError as error:
         raise ProtocolError(f"block {quantum.number} of {quantum.link}: {error}") from None
+
+
+def measurement(demand: str, method: Method, block: Block, own: Outcomes) -> Measurement:
+    """Return the message that brings a slave its own outcomes of a block, whose rounds are numbered from 0."""
+    setting, intensity, announcement = own.setting if isinstance(own, Measured) else own.basis, None, None
+    if isinstance(own, Rounds):
+        intensity = None if own.intensity is None else own.intensity.tobytes()
+        announcement = None if own.announcement is None else own.announcement.tobytes()
+    return Measurement(
+        demand=demand,
+        method=method,
+        number=block.number,
+        start_s=block.start_s,
+        end_s=block.end_s,
+        setting=setting.tobytes(),
+        bit=own.bit.tobytes(),
+        intensity=intensity,
+        announcement=announcement,
+    )
+
+
+def measured(message: Measurement) -> Outcomes:
+    """Return what a slave's message brings.
+
+    Raises:
+        ProtocolError: It is not as it must be.
+    """
+    block = f"block {message.number} of {message.demand}"
+    try:
+        setting, bit = _bytes(message.setting), _bytes(message.bit)
+        ids = np.arange(setting.size)
+        if message.method == "mdi":
+            sent, told = (
+                None if column is None else _bytes(column) for column in (message.intensity, message.announcement)
+            )
+            return Rounds(ids, setting, bit, sent, told)
+    except ValueError as error:
+        raise ProtocolError(f"{block}: {error}") from None
+    if setting.size != bit.size:
+        raise ProtocolError(f"{block}: columns must be of one length")
+    return Measured(ids, setting, bit)
 
 
 def _int64(column: np.ndarray) -> bytes:

@@ -68,11 +68,11 @@ async def run(deployment: SourceDeployment, say: Say, commands: AsyncIterator[Co
 
 
 def _made(scenario: Scenario, given: Secrets | None, say: Say, complain: Callable[[str], None]) -> "Source | Backbone":
+    randomness = Seeded(scenario.run.seed) if given is None else Secret(given.run, given.own)
     if is_wide(scenario):
         from bellweave.emu.backbone import Backbone as Made  # noqa: PLC0415 a data centre needs none of it
 
-        return Made(scenario, seeded=given is None, note=say, say=complain)
-    randomness = Seeded(scenario.run.seed) if given is None else Secret(given.run, given.own)
+        return Made(scenario, randomness, note=say, say=complain)
     return Source(scenario, randomness, note=say, say=complain)
 
 

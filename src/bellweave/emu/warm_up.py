@@ -8,17 +8,24 @@ from collections import deque
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from bellweave.blocks import Role
 from bellweave.dialogue import Closed, Dialogue, Message
 from bellweave.errors import BellweaveError
+from bellweave.network.wide.params import Ekert91
 from bellweave.roles.node import Party
 from bellweave.roles.randomness import Seeded
 from bellweave.roles.source import RawBlock, Sampled, sampled
 from bellweave.scenario.assemble import optical_link
 from bellweave.scenario.schema import Scenario
+from bellweave.scenario.wide import backbone_of
+from bellweave.sim.cluster import distil_pairs
 
 _NOBODYS = Seeded(0)
+
+PAIRS = 20_000
+CORRELATION = 0.98
 
 
 def photons(scenario: Scenario) -> None:
@@ -28,7 +35,9 @@ def photons(scenario: Scenario) -> None:
 
 
 def distillation(scenario: Scenario) -> None:
-    """Distil a block of a link; whether it gives key does not matter."""
+    """Distil a block of a link, or of two slaves; whether it gives key does not matter."""
+    if scenario.slave and backbone_of(scenario).mode == "physical":
+        _distil_pairs(scenario)
     if not scenario.link:
         return
     link = next(iter(scenario.link))
@@ -44,6 +53,12 @@ def distillation(scenario: Scenario) -> None:
     parties = [Party(single, link, role, _NOBODYS) for role in roles]
     with contextlib.suppress(BellweaveError):
         _converse([party.distil([(block.facts, own)]) for party, own in zip(parties, seen, strict=True)])
+
+
+def _distil_pairs(scenario: Scenario) -> None:
+    pairs = np.full((PAIRS, 3), CORRELATION)
+    with contextlib.suppress(BellweaveError):
+        distil_pairs("nobody", pairs, Ekert91(), scenario.distill, seed=0, block=0, start_s=0.0, end_s=1.0)
 
 
 def _sampled(scenario: Scenario) -> tuple[RawBlock, Sampled]:

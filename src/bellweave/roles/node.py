@@ -8,7 +8,7 @@ Several blocks in a row are distilled as one where the scenario accumulates: the
 held, and go through one session (:mod:`bellweave.distill.accumulation`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -232,7 +232,7 @@ def counted(
     )
 
 
-def clicked(blocks: Sequence[Detections | Rounds]) -> int | None:
+def clicked(blocks: Sequence[Sized]) -> int | None:
     """Return how many detections one party has of these blocks; None where there are only rounds."""
     return sum(len(each) for each in blocks) if all(isinstance(each, Detections) for each in blocks) else None
 

@@ -200,6 +200,7 @@ class Slave:
         randomness: What this end may draw from.
 
     Attributes:
+        demand, method, role: Which.
         link: Demand and method: each method counts its blocks on its own.
         calibrates: Never: which outcomes belong together is known from what stored and swapped the pairs.
         codec: For all that the two ends say to each other.
@@ -209,14 +210,14 @@ class Slave:
     codec: ClassVar[Codec] = CODEC
 
     def __init__(self, scenario: Scenario, demand: str, method: Method, role: Role, randomness: Randomness) -> None:
-        self.link, self.role = f"{demand}/{method}", role
-        self._demand, self._method, self._params, self._randomness = demand, method, scenario.distill, randomness
+        self.link, self.role, self.demand, self.method = f"{demand}/{method}", role, demand, method
+        self._params, self._randomness = scenario.distill, randomness
         self._how = _how(scenario, demand, method)
         self._name = demand if method == "backbone" else slaves_of(scenario, demand).name
 
     def block(self, number: int, start_s: float, end_s: float) -> Block:
         """Return which block this is."""
-        return Block(self._name, PROTOCOLS[self._method], self._randomness.run, number, start_s, end_s)
+        return Block(self._name, PROTOCOLS[self.method], self._randomness.run, number, start_s, end_s)
 
     def distil(self, blocks: Sequence[tuple[Block, Outcomes]]) -> Dialogue[Tested]:
         """Go from what this slave has of one block to its secret block; just one is distilled at a time.
@@ -226,9 +227,7 @@ class Slave:
         """
         ((block, held),) = blocks
         testing, context = self._how.testing(self.role, held), self._how.context(block)
-        outcome, evidence = yield from session(
-            self.role, testing, self._params, context, self._randomness, self._demand
-        )
+        outcome, evidence = yield from session(self.role, testing, self._params, context, self._randomness, self.demand)
         return Tested(outcome, evidence)
 
 

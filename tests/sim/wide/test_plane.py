@@ -3,8 +3,10 @@
 import simpy
 
 from bellweave.results.wide_records import LanesEnded, LanesSet, WideEvent
+from bellweave.roles.slave import Method
 from bellweave.scenario.changes import changed
 from bellweave.scenario.load import load
+from bellweave.sim.cluster import Sampled
 from bellweave.sim.network.journal import Journal
 from bellweave.sim.network.nodes import Process
 from bellweave.sim.wide.keys import Made
@@ -25,6 +27,12 @@ class Around:
     def deliver(self, demand: str, made: Made) -> None:
         assert demand
         self.bits += made.alice.bit_count if made.alice else 0
+
+    def measured(self, demand: str, method: Method, block: Sampled) -> None:
+        raise AssertionError(f"{demand} in physical mode: {method}, {len(block)} rounds")
+
+    def kept_bits(self, demand: str) -> int:
+        raise AssertionError(demand)
 
     def failed(self, slave: str) -> None:
         self.fates.append(f"{slave} failed")

@@ -7,16 +7,19 @@ from dataclasses import replace
 import simpy
 
 from bellweave.results.wide_records import KeyMade, WideEvent
+from bellweave.roles.slave import Method
 from bellweave.roles.source import Presence
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import duration_s
 from bellweave.scenario.wide_directory import directories
+from bellweave.sim.cluster import Sampled
 from bellweave.sim.network.books import Books
 from bellweave.sim.network.gateways import TunnelRun
 from bellweave.sim.network.journal import Journal
 from bellweave.sim.network.nodes import NodeFailedError, Nodes, Process
 from bellweave.sim.wide.hosts import LEFT_KEYS, Hosts
 from bellweave.sim.wide.keys import BYTE, Made
+from bellweave.sim.wide.physical import made_of
 from bellweave.sim.wide.plane import Plane, harvest_every_s
 
 SAMPLE_HARVESTS = 5
@@ -43,6 +46,7 @@ class Network:
         self._plane = Plane(env, scenario, journal, self)
         self.net, self.desks = self._plane.net, self._plane.desks
         self._demand_of = {frozenset((each.a, each.b)): name for name, each in scenario.demand.items()}
+        self._kept_bits = dict.fromkeys(scenario.demand, 0)
         local_s = scenario.data_network.local_latency_s
         self._tunnels = {
             name: TunnelRun(env, name, tunnel, self._nodes, journal, local_s, self._given)
@@ -133,6 +137,16 @@ class Network:
         for name, demand in self._scenario.demand.items():
             if demand.derived_bits is not None:
                 self._env.process(self._hosts[name].fetch())
+
+    def measured(self, demand: str, method: Method, block: Sampled) -> None:
+        """Let both slaves distil a block."""
+        made = made_of(block, method, self._scenario.distill, self._scenario.run.seed)
+        self._kept_bits[demand] += made.alice.bit_count if made.alice else 0
+        self.deliver(demand, made)
+
+    def kept_bits(self, demand: str) -> int:
+        """Return how much key a demand's slaves have made."""
+        return self._kept_bits[demand]
 
     def deliver(self, demand: str, made: Made) -> None:
         """Note a block when both ends have it: after as long as its messages take."""

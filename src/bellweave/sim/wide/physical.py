@@ -1,7 +1,7 @@
-"""From pairs to blocks in ``physical`` mode: Ekert91 on what swapping delivered, distilled with finite key.
+"""Key in ``physical`` mode: what two slaves measured, block by block, and what both make of it with finite key.
 
-Both slaves measure every pair with random settings, announce them, test the CHSH inequality and distil the rest. So
-many pairs make a block; at the end of a run what is left makes a smaller one.
+Of the pairs that swapping delivered both slaves measure each with random settings, announce them, test the CHSH
+inequality and distil the rest. So many pairs make a block; at the end of a run what is left makes a smaller one.
 """
 
 import numpy as np
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from bellweave.distill.chsh import ChshTest
 from bellweave.distill.params import Distillation
 from bellweave.network.wide.params import Ekert91
-from bellweave.sim.cluster import distil_pairs
-from bellweave.sim.cluster.ends import Distilled
+from bellweave.roles.randomness import Randomness
+from bellweave.roles.slave import Method
+from bellweave.sim.cluster import Sampled, distilled, sampled_pairs
 from bellweave.sim.wide.keys import Made
 
 LEAST_PAIRS = 1000
@@ -24,49 +25,43 @@ OTHER_MESSAGES = 12
 class PhysicalKeys:
     """Collects the pairs of one demand."""
 
-    def __init__(self, name: str, how: Ekert91, params: Distillation, seed: int, block_pairs: int) -> None:
-        self._name, self._how, self._params, self._seed = name, how, params, seed
+    def __init__(self, name: str, how: Ekert91, randomness: Randomness, block_pairs: int) -> None:
+        self._name, self._how, self._randomness = name, how, randomness
         self._most = block_pairs
         self._held: list[NDArray[np.float64]] = []
         self._count = self._blocks = 0
         self._began_s = 0.0
 
-    def add(self, correlation: NDArray[np.float64], began_s: float, now_s: float) -> list[Made]:
+    def add(self, correlation: NDArray[np.float64], began_s: float, now_s: float) -> list[Sampled]:
         """Take the pairs of an interval; return the blocks that are complete with them."""
         if not self._count:
             self._began_s = began_s
         self._held.append(correlation)
         self._count += len(correlation)
-        made = []
+        complete = []
         while self._count >= self._most:
-            made.append(self._distil(self._most, now_s))
-        return made
+            complete.append(self._measured(self._most, now_s))
+        return complete
 
-    def finish(self, now_s: float) -> list[Made]:
+    def finish(self, now_s: float) -> list[Sampled]:
         """Return the block that what is left makes, if it is worth one."""
-        return [self._distil(self._count, now_s)] if self._count >= LEAST_PAIRS else []
+        return [self._measured(self._count, now_s)] if self._count >= LEAST_PAIRS else []
 
-    def _distil(self, count: int, now_s: float) -> Made:
+    def _measured(self, count: int, now_s: float) -> Sampled:
         pairs = np.concatenate(self._held)
         block, rest = pairs[:count], pairs[count:]
         self._held, self._count = [rest], len(rest)
-        done = distil_pairs(
-            self._name,
-            block,
-            self._how,
-            self._params,
-            seed=self._seed,
-            block=self._blocks,
-            start_s=self._began_s,
-            end_s=now_s,
+        sampled = sampled_pairs(
+            self._name, block, self._how, self._randomness, block=self._blocks, start_s=self._began_s, end_s=now_s
         )
         self._blocks += 1
         self._began_s = now_s
-        return made_of(done, "backbone")
+        return sampled
 
 
-def made_of(done: Distilled, method: str) -> Made:
-    """Return a distilled block as what a demand's slaves made."""
+def made_of(sampled: Sampled, method: Method, params: Distillation, seed: int) -> Made:
+    """Return what a demand's slaves make of a block, both ends in this process: for simulations."""
+    done = distilled(sampled, params, seed)
     return Made(
         alice=done.alice,
         bob=done.bob,

@@ -1,4 +1,4 @@
-"""Key within clusters in ``physical`` mode: blocks of Ekert91 and of MDI-QKD, by the master's turns.
+"""Clusters in ``physical`` mode: what slaves measure in blocks of Ekert91 and of MDI-QKD, by the master's turns.
 
 Time is cut into blocks of ``backbone.block_s``, in which disjoint pairs of slaves run Ekert91, and of
 ``backbone.mdi_block_s``, which the master's measurement gives to one pair. Those demands whose slaves took part in the
@@ -9,11 +9,11 @@ import math
 from collections.abc import Callable
 
 from bellweave.network.wide.cluster.turns import Turns
+from bellweave.roles.randomness import Randomness
+from bellweave.roles.slave import Method, slaves_of
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import backbone_of
-from bellweave.sim.cluster import Pair, distil_ekert, distil_mdi
-from bellweave.sim.wide.keys import Made
-from bellweave.sim.wide.physical import made_of
+from bellweave.sim.cluster import Sampled, sampled_ekert, sampled_mdi
 
 ROUNDING = 1e-9
 """Part of a block: one that ends so soon after a moment has ended."""
@@ -24,17 +24,17 @@ class PhysicalCluster:
 
     Args:
         scenario: The scenario.
-        name: The master's.
         lacks: Whether a demand wants more key at a moment.
+        randomness: What the physics is drawn from.
     """
 
-    def __init__(self, scenario: Scenario, name: str, lacks: Callable[[str, float], bool]) -> None:
-        self._scenario, self._master, self._lacks = scenario, scenario.master[name], lacks
+    def __init__(self, scenario: Scenario, lacks: Callable[[str, float], bool], randomness: Randomness) -> None:
+        self._scenario, self._lacks, self._randomness = scenario, lacks, randomness
         backbone = backbone_of(scenario)
-        self._block_s = {"ekert91": backbone.block_s, "mdi": backbone.mdi_block_s}
-        self._blocks = {"ekert91": 0, "mdi": 0}
+        self._block_s: dict[Method, float] = {"ekert91": backbone.block_s, "mdi": backbone.mdi_block_s}
+        self._blocks = dict.fromkeys(self._block_s, 0)
         self._since_s: dict[str, float] = {}
-        self._turns = {"ekert91": Turns({}), "mdi": Turns({})}
+        self._turns = {method: Turns({}) for method in self._block_s}
 
     def start(self, demand: str, now_s: float) -> None:
         """Serve a demand from now on."""
@@ -46,33 +46,28 @@ class PhysicalCluster:
         del self._since_s[demand]
         self._reset()
 
-    def advance(self, now_s: float) -> list[tuple[str, Made]]:
-        """Return what the blocks gave that have ended by now, by demand."""
-        made: list[tuple[str, Made]] = []
+    def advance(self, now_s: float) -> list[tuple[str, Method, Sampled]]:
+        """Return what was measured in the blocks that have ended by now, by demand and method."""
+        measured: list[tuple[str, Method, Sampled]] = []
         for method, block_s in self._block_s.items():
             while self._blocks[method] < math.floor(now_s / block_s + ROUNDING):
-                made += self._block(method, self._blocks[method], block_s)
+                measured += self._block(method, self._blocks[method], block_s)
                 self._blocks[method] += 1
-        return made
+        return measured
 
-    def _block(self, method: str, number: int, block_s: float) -> list[tuple[str, Made]]:
+    def _block(self, method: Method, number: int, block_s: float) -> list[tuple[str, Method, Sampled]]:
         """Return what a block gives to the demands that ran throughout."""
         start_s = number * block_s
         turn = self._turns[method].following()
         served = turn.ekert if method == "ekert91" else (turn.mdi,)
-        distil = distil_ekert if method == "ekert91" else distil_mdi
-        seed, params = self._scenario.run.seed, self._scenario.distill
-        made = []
+        measured: list[tuple[str, Method, Sampled]] = []
         for name in served:
             if name is None or self._since_s[name] > start_s + ROUNDING or not self._lacks(name, start_s + block_s):
                 continue
-            done = distil(self._pair(name), params, seed=seed, block=number, block_s=block_s, level="rounds")
-            made.append((name, made_of(done, method)))
-        return made
-
-    def _pair(self, demand: str) -> Pair:
-        ends, slaves = self._scenario.demand[demand], self._scenario.slave
-        return Pair(self._master, ends.a, slaves[ends.a], ends.b, slaves[ends.b])
+            sampled = sampled_ekert if method == "ekert91" else sampled_mdi
+            pair = slaves_of(self._scenario, name)
+            measured.append((name, method, sampled(pair, self._randomness, block=number, block_s=block_s)))
+        return measured
 
     def _reset(self) -> None:
         demands = self._scenario.demand

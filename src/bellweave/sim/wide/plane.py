@@ -15,15 +15,15 @@ from bellweave.network.wide.agreement.answering import Desk
 from bellweave.network.wide.agreement.messages import Lane
 from bellweave.results.network_records import FaultChanged
 from bellweave.results.wide_records import PairsClosed, WideEvent
+from bellweave.roles.randomness import Randomness, Seeded
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.timeline import State, Timeline
 from bellweave.scenario.wide import Map, assembled, backbone_of
 from bellweave.sim.network.journal import Notes
 from bellweave.sim.network.nodes import Process
 from bellweave.sim.wide.control import Control
-from bellweave.sim.wide.keys import Made
 from bellweave.sim.wide.post import Post
-from bellweave.sim.wide.quantum import Quantum
+from bellweave.sim.wide.quantum import Quantum, Takes
 from bellweave.sim.wide.requests import Layer, Requests
 
 HARVEST_S = 0.1
@@ -36,15 +36,11 @@ def harvest_every_s(whole_s: float) -> float:
     return max(HARVEST_S, whole_s / MOST_HARVESTS)
 
 
-class Around(Protocol):
+class Around(Takes, Protocol):
     """What a plane is part of."""
 
     def up(self, slave: str) -> bool:
         """Return whether a slave can ask for key."""
-        ...
-
-    def deliver(self, demand: str, made: Made) -> None:
-        """Take what was made of a demand's pairs, for both ends."""
         ...
 
     def failed(self, slave: str) -> None:
@@ -68,6 +64,7 @@ class Plane:
         scenario: With clusters.
         journal: Takes its events.
         around: What it is part of.
+        randomness: What measurements in ``physical`` mode are drawn from; None: from the scenario's seed.
 
     Attributes:
         net: Its nodes and edges.
@@ -75,11 +72,18 @@ class Plane:
         post: Carries them.
     """
 
-    def __init__(self, env: simpy.Environment, scenario: Scenario, journal: Notes[WideEvent], around: Around) -> None:
+    def __init__(
+        self,
+        env: simpy.Environment,
+        scenario: Scenario,
+        journal: Notes[WideEvent],
+        around: Around,
+        randomness: Randomness | None = None,
+    ) -> None:
         self._env, self._scenario, self._journal, self._around = env, scenario, journal, around
         self.net, self._timeline = assembled(scenario), Timeline(scenario)
         backbone = backbone_of(scenario)
-        self._quantum = Quantum(scenario, self.net, journal, around.deliver)
+        self._quantum = Quantum(scenario, self.net, journal, around, randomness or Seeded(scenario.run.seed))
         self._control = Control(scenario, self.net)
         self.desks = {name: _desk(self.net, name) for name in self.net.topology.names}
         light = None if backbone.mode == "paper" else backbone.light_km_per_s

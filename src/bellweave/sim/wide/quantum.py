@@ -1,12 +1,18 @@
-"""The quantum layer: every request's lanes, what they deliver, and the key that comes of it."""
+"""The quantum layer: every request's lanes, what they deliver, and the key that comes of it.
 
-from collections.abc import Callable
+In ``physical`` mode it delivers what slaves measured; key of it is made elsewhere, for two slaves have to talk.
+"""
+
 from dataclasses import dataclass
+from typing import Protocol
 
 from bellweave.network.wide.agreement.messages import Lane
 from bellweave.results.wide_records import LanesEnded, LanesSet, WideEvent
+from bellweave.roles.randomness import Randomness
+from bellweave.roles.slave import Method
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import Map, backbone_of
+from bellweave.sim.cluster import Sampled
 from bellweave.sim.network.journal import Notes
 from bellweave.sim.wide.clusters import Cluster, LocalKey
 from bellweave.sim.wide.keys import Made, PaperKeys
@@ -14,8 +20,21 @@ from bellweave.sim.wide.lanes import PairBooks, Paths
 from bellweave.sim.wide.physical import PhysicalKeys
 from bellweave.sim.wide.physical_clusters import PhysicalCluster
 
-Deliver = Callable[[str, Made], None]
-"""Takes a demand's block, or the news that there is none."""
+
+class Takes(Protocol):
+    """Who takes what the layer delivers."""
+
+    def deliver(self, demand: str, made: Made) -> None:
+        """Take a demand's block, for both ends: in ``paper`` mode."""
+        ...
+
+    def measured(self, demand: str, method: Method, block: Sampled) -> None:
+        """Take what both slaves measured of a block, of which they have to make key: in ``physical`` mode."""
+        ...
+
+    def kept_bits(self, demand: str) -> int:
+        """Return how much key the slaves have made of all that they measured until now."""
+        ...
 
 
 @dataclass
@@ -36,17 +55,18 @@ class Quantum:
         books: What became of the pairs of lanes that have ended, by demand.
     """
 
-    def __init__(self, scenario: Scenario, net: Map, journal: Notes[WideEvent], deliver: Deliver) -> None:
-        self._scenario, self._net, self._journal, self._deliver = scenario, net, journal, deliver
-        self._backbone, self._seed = backbone_of(scenario), scenario.run.seed
+    def __init__(
+        self, scenario: Scenario, net: Map, journal: Notes[WideEvent], takes: Takes, randomness: Randomness
+    ) -> None:
+        self._scenario, self._net, self._journal, self._takes = scenario, net, journal, takes
+        self._backbone, self._seed, self._randomness = backbone_of(scenario), scenario.run.seed, randomness
         self._physical = self._backbone.mode == "physical"
         self._running: dict[str, _Running] = {}
         self._births = dict.fromkeys(scenario.demand, 0)
         self._clusters = {name: Cluster(name, each, self._seed) for name, each in scenario.master.items()}
-        self._optical = {name: PhysicalCluster(scenario, name, self._lacks) for name in scenario.master}
+        self._optical = {name: PhysicalCluster(scenario, self._lacks, randomness) for name in scenario.master}
         self._bits = {name: PaperKeys(name, each, self._seed) for name, each in scenario.demand.items()}
         self._pairs = {name: self._physical_keys(name) for name in scenario.demand}
-        self._kept_bits = dict.fromkeys(scenario.demand, 0)
         self.books = {name: PairBooks() for name in scenario.demand}
 
     def runs(self, demand: str) -> bool:
@@ -113,28 +133,27 @@ class Quantum:
             elif not self._physical:
                 self._local(demand, running, self._clusters[running.master].take(demand, now_s), now_s)
         for cluster in self._optical.values() if self._physical else ():
-            for demand, made in cluster.advance(now_s):
-                if made.method == "ekert91":  # MDI-QKD has no pairs
-                    self.books[demand] += PairBooks(created=made.pairs, measured=made.pairs)
-                self._kept_bits[demand] += made.alice.bit_count if made.alice else 0
-                self._deliver(demand, made)
+            for demand, method, block in cluster.advance(now_s):
+                if method == "ekert91":  # MDI-QKD has no pairs
+                    self.books[demand] += PairBooks(created=len(block), measured=len(block))
+                self._takes.measured(demand, method, block)
 
     def _lacks(self, demand: str, now_s: float) -> bool:
         """Return whether a demand asks for more than it got, in a cluster in ``physical`` mode."""
         own = self._scenario.demand[demand]
-        return own.bits_per_s is None or self._kept_bits[demand] < own.bits_per_s * (now_s - own.start_s)
+        return own.bits_per_s is None or self._takes.kept_bits(demand) < own.bits_per_s * (now_s - own.start_s)
 
     def finish(self, now_s: float) -> None:
-        """Distil what is left at the end of the run."""
+        """Deliver what is left at the end of the run."""
         for demand, keys in self._pairs.items():
-            for made in keys.finish(now_s):
-                self._deliver(demand, made)
+            for block in keys.finish(now_s):
+                self._takes.measured(demand, "backbone", block)
 
     def _far(self, demand: str, running: _Running, paths: Paths, now_s: float) -> None:
         pairs = paths.advance(now_s)
         if self._physical:
-            for made in self._pairs[demand].add(pairs.correlation, running.since_s, now_s):
-                self._deliver(demand, made)
+            for block in self._pairs[demand].add(pairs.correlation, running.since_s, now_s):
+                self._takes.measured(demand, "backbone", block)
         else:
             self._paper(demand, "backbone", pairs.count, running, now_s)
 
@@ -147,9 +166,9 @@ class Quantum:
     def _paper(self, demand: str, method: str, bits: int, running: _Running, now_s: float) -> None:
         made = self._bits[demand].add(method, bits, running.since_s, now_s)
         if made is not None:
-            self._deliver(demand, made)
+            self._takes.deliver(demand, made)
 
     def _physical_keys(self, demand: str) -> PhysicalKeys:
         scenario = self._scenario
         master = scenario.master[self._net.masters[scenario.demand[demand].a]]
-        return PhysicalKeys(demand, master.ekert, scenario.distill, self._seed, self._backbone.block_pairs)
+        return PhysicalKeys(demand, master.ekert, self._randomness, self._backbone.block_pairs)
