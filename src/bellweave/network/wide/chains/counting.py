@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bellweave.network.wide.chains import orders
-from bellweave.network.wide.chains.draws import binomial_table, called, seeded, successes, uniform
+from bellweave.network.wide.chains.draws import SEARCHED, binomial_table, called, inlined, seeded, successes, uniform
 from bellweave.network.wide.chains.making import edges_of
 from bellweave.network.wide.topology import Topology
 
@@ -123,6 +123,20 @@ def _plan(tree: orders.Order) -> Ints:
     return waits
 
 
+@inlined
+def _successes(u: float, row: Floats, attempts: int) -> int:
+    """Return what ``successes`` does, where they are not rare.
+
+    A short row is compared as a whole: to leave at the first number above costs more, in branches foretold wrongly.
+    """
+    if attempts > SEARCHED:
+        return successes(u, row, attempts)
+    k = 0
+    for place in range(attempts):
+        k += u >= row[place]
+    return k
+
+
 @called
 def _count(
     waits: Ints,
@@ -145,7 +159,7 @@ def _count(
                 units = min(free[0, hop], free[1, hop])
                 if units == 0:
                     continue
-                made = successes(uniform(random), tables[kinds[hop], units], units)
+                made = _successes(uniform(random), tables[kinds[hop], units], units)
                 totals[ATTEMPTS] += units
                 totals[LINKS] += made
                 if waits[hop, 0] < 0:
@@ -159,7 +173,7 @@ def _count(
                 swaps = min(waiting[0, node], waiting[1, node])
                 if swaps == 0:
                     continue
-                made = successes(uniform(random), tables[kinds[hops + node], swaps], swaps)
+                made = _successes(uniform(random), tables[kinds[hops + node], swaps], swaps)
                 totals[SWAPS] += swaps
                 totals[JOINED] += made
                 waiting[0, node] -= swaps
