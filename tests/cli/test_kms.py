@@ -95,9 +95,10 @@ def test_a_store_is_backed_up_at_work_audited_and_restored(tmp_path: Path) -> No
     for file in (net.folder / "kme-a").glob("kme.db*"):
         file.unlink()
     assert run("restore", "copy.db", *config, cwd=tmp_path).returncode == 0
-    as_it_was = run("audit", *config, cwd=tmp_path)
+    as_it_was = run("audit", *config, "--keep-days", "1", cwd=tmp_path)
     too_short = run("audit", *config, "--since", "later.json", cwd=tmp_path)
     assert (as_it_was.returncode, "rows, unbroken; head " in as_it_was.stdout) == (0, True)
+    assert as_it_was.stdout.splitlines()[-1] == "removed 0 rows"
     assert (too_short.returncode, "which was noted" in too_short.stderr) == (3, True)
 
 

@@ -57,24 +57,34 @@ def audit(
     since: Annotated[
         Path | None, typer.Option(help="Heads noted earlier (what --json prints): the trail must go on from them.")
     ] = None,
+    keep_days: Annotated[
+        int | None, typer.Option(min=1, help="Remove what is older, once all is checked; the KME may run.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check that no row of a KME's audit trail was altered or is missing. Exit code 3 if one was.
 
     Rows cut off at the end show only against heads that were noted elsewhere: keep them, and give them with --since.
+    The trail grows with every key: print its events to where you archive them, and remove old ones with --keep-days.
     """
     import msgspec
 
+    from bellweave.edge.clock import now_s
     from bellweave.edge.kme_config import master_key
-    from bellweave.edge.sql_store.audit import read_audit, verify
+    from bellweave.edge.sql_store.audit import cut, read_audit, verify
 
     loaded = _stored(config)
     noted = () if since is None else _heads(since)
-    heads = verify(loaded.store, master_key(loaded) or b"", noted)
+    key = master_key(loaded) or b""
+    heads = verify(loaded.store, key, noted)
     entries = read_audit(loaded.store) if events else iter(())
     if as_json:
-        told = {"heads": heads}
-        print_json(told | {"entries": [*entries]} if events else told)
+        told: dict[str, object] = {"heads": heads}
+        if events:
+            told["entries"] = [*entries]
+        if keep_days is not None:
+            told["removed"] = cut(loaded.store, key, now_s() - 86_400.0 * keep_days)
+        print_json(told)
         return
     for entry in entries:
         for event in entry.events:
@@ -84,6 +94,8 @@ def audit(
         typer.echo(f"server {head.server}: {head.seq} rows, unbroken; head {head.mac}")
     if not heads:
         typer.echo("no rows yet")
+    if keep_days is not None:
+        typer.echo(f"removed {cut(loaded.store, key, now_s() - 86_400.0 * keep_days)} rows")
 
 
 def _heads(file: Path) -> "tuple[Head, ...]":

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bellweave.edge.sql_store import SqlStore
-from bellweave.edge.sql_store.audit import Entry, Event, Head, read_audit, verify
+from bellweave.edge.sql_store.audit import Entry, Event, Head, cut, read_audit, verify
 from bellweave.errors import PeerRefused, StoreFailed
 from bellweave.kms.operations import Purge, Withdraw
 from bellweave.testing.stores import NOW_S, POOL, deliver, fill, key_id, note, record, run, take
@@ -182,3 +182,63 @@ def test_what_is_no_store_has_no_trail_and_none_is_made(tmp_path: Path) -> None:
         verify(url, MASTER_KEY)
 
     assert not list(tmp_path.iterdir())
+
+
+def test_old_rows_can_be_removed_and_the_rest_is_verified_as_before(store: SqlStore, url: str) -> None:
+    fill(store, 256)
+    deliver(store, note(1))
+    (early,) = verify(url, MASTER_KEY)
+    run(store, Withdraw(key_ids=(key_id(9),), now_s=NOW_S + 50))
+    record(store, note(2, ((0, 32, 32),)))
+    run(store, Withdraw(key_ids=(key_id(2),), now_s=NOW_S + 60))
+    (noted,) = verify(url, MASTER_KEY)
+    whole = events(url)
+
+    assert cut(url, MASTER_KEY, NOW_S - 1) == 0
+    assert cut(url, MASTER_KEY, NOW_S + 30) == noted.seq - 1
+
+    assert events(url) == whole[-1:]
+    assert verify(url, MASTER_KEY, (early, noted)) == (noted,)
+    assert cut(url, MASTER_KEY, NOW_S + 1000) == 0  # the last row stays: the next one hangs on it
+    deliver(store, note(3, ((0, 64, 32),)))
+    (longer,) = verify(url, MASTER_KEY, (noted,))
+    assert longer.seq == noted.seq + 1
+    assert cut(url, MASTER_KEY, NOW_S + 1000) == 1
+    assert verify(url, MASTER_KEY, (early, noted, longer)) == (longer,)
+    with pytest.raises(StoreFailed, match="is not the one that was noted"):
+        verify(url, MASTER_KEY, (Head(server="0", seq=noted.seq, mac="00" * 32),))
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("DELETE FROM audit", "lacks row 4"),
+        ("DELETE FROM meta WHERE name LIKE 'audit%'", "lacks row 1"),
+        ("UPDATE meta SET value = '2' || substr(value, 2) WHERE name LIKE 'audit%'", "was altered"),
+        ("UPDATE meta SET name = name || '1' WHERE name LIKE 'audit%'", "was altered"),
+    ],
+    ids=["the rest", "the note of the beginning", "another beginning", "another server's"],
+)
+def test_what_else_is_removed_shows(store: SqlStore, path: Path, url: str, command: str, problem: str) -> None:
+    fill(store, 64)
+    deliver(store, note(1))
+    deliver(store, note(2, ((0, 32, 32),)))
+    assert cut(url, MASTER_KEY, NOW_S + 30) == 3
+    assert verify(url, MASTER_KEY)[0].seq == 4
+    with closing(sqlite3.connect(path)) as plain, plain:
+        plain.execute(command)
+
+    with pytest.raises(StoreFailed, match=problem):
+        verify(url, MASTER_KEY)
+
+
+def test_nothing_is_removed_from_a_trail_that_does_not_hold(store: SqlStore, path: Path, url: str) -> None:
+    fill(store, 64)
+    deliver(store, note(1))
+    with closing(sqlite3.connect(path)) as plain, plain:
+        plain.execute("UPDATE audit SET events = (SELECT events FROM audit WHERE seq = 1) WHERE seq = 2")
+    before = events(url)
+
+    with pytest.raises(StoreFailed, match="was altered"):
+        cut(url, MASTER_KEY, NOW_S + 1000)
+    assert events(url) == before

@@ -6,18 +6,21 @@ Rules:
    or out of order shows. Servers that share a store have one chain each.
 2. Rows at the end can be cut off unseen by whoever can write to the database: note a chain's head (:class:`Head`)
    where they can't, and compare.
-3. No secrets: bits appear as HMAC-SHA256 under a key that is derived from the master key, and the same bits always
+3. The oldest rows can be removed (:func:`cut`). Where the chain begins then is noted under a MAC, so that it shows
+   if other rows are removed.
+4. No secrets: bits appear as HMAC-SHA256 under a key that is derived from the master key, and the same bits always
    alike, in one store; other stores have other fingerprints of them.
 """
 
 import hmac
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import bindparam, literal_column, select
+from sqlalchemy import bindparam, delete, literal_column, select
 
-from bellweave.edge.sql_store import schema
+from bellweave.edge.sql_store import meta, schema
 from bellweave.edge.sql_store.database import Database
 from bellweave.edge.sql_store.meta import opened_sealer
 from bellweave.edge.sql_store.sealing import Fingerprint
@@ -30,6 +33,7 @@ START = bytes(32)
 """The MAC before a chain's first row."""
 
 _PAGE = 256
+_BASE = "audit begins after: "
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True):
@@ -116,24 +120,106 @@ def verify(url: str, master_key: bytes, heads: tuple[Head, ...] = ()) -> tuple[H
     try:
         with database.transaction(write=False):
             chain = opened_sealer(database, master_key).chain
+            bases = _bases(database, chain)
         noted = {(head.server, head.seq): head.mac for head in heads}
         found: dict[str, Head] = {}
         for server, seq, events, mac in _rows(database, None, 0):
-            head = found.get(server)
-            before = 0 if head is None else head.seq
-            if seq != before + 1:
-                raise StoreFailed(f"the audit trail of server {server!r} lacks row {before + 1}")
-            previous = START if head is None else bytes.fromhex(head.mac)
-            if not hmac.compare_digest(link(chain, server, seq, previous, events), bytes(mac)):
+            head = found.get(server) or bases.get(server) or Head(server=server, seq=0, mac=START.hex())
+            if seq != head.seq + 1:
+                raise StoreFailed(f"the audit trail of server {server!r} lacks row {head.seq + 1}")
+            if not hmac.compare_digest(link(chain, server, seq, bytes.fromhex(head.mac), events), bytes(mac)):
                 raise StoreFailed(f"row {seq} of the audit trail of server {server!r} was altered")
             found[server] = Head(server=server, seq=seq, mac=bytes(mac).hex())
-            if noted.pop((server, seq), found[server].mac) != found[server].mac:
-                raise StoreFailed(f"row {seq} of the audit trail of server {server!r} is not the one that was noted")
+            _compare(found[server], noted)
+        for base in bases.values():
+            if base.server not in found:
+                raise StoreFailed(f"the audit trail of server {base.server!r} lacks row {base.seq + 1}")
+            _compare(base, noted)
         for server, seq in noted:
-            raise StoreFailed(f"the audit trail of server {server!r} ends before row {seq}, which was noted")
+            if server not in bases or seq > bases[server].seq:
+                raise StoreFailed(f"the audit trail of server {server!r} ends before row {seq}, which was noted")
         return tuple(found.values())
     finally:
         database.close()
+
+
+def _compare(head: Head, noted: dict[tuple[str, int], str]) -> None:
+    """Check a row that was noted, and take it off the list."""
+    if not hmac.compare_digest(noted.pop((head.server, head.seq), head.mac), head.mac):
+        raise StoreFailed(f"row {head.seq} of the audit trail of server {head.server!r} is not the one that was noted")
+
+
+def cut(url: str, master_key: bytes, before_s: float) -> int:
+    """Remove the oldest rows, those that tell of nothing later; return how many. The KME may run meanwhile.
+
+    A chain's last row stays, for the next one hangs on it.
+
+    Args:
+        url: Of the store.
+        master_key: 32 bytes.
+        before_s: Unix time.
+
+    Raises:
+        StoreFailed: A chain does not hold, and nothing was removed; or the store can't be read or written.
+    """
+    heads = verify(url, master_key)
+    database = Database(url)
+    try:
+        with database.transaction(write=False):
+            chain = opened_sealer(database, master_key).chain
+        return sum(_cut(database, chain, head, before_s) for head in heads)
+    finally:
+        database.close()
+
+
+def _cut(database: Database, chain: Fingerprint, head: Head, before_s: float) -> int:
+    """Remove old rows of one chain, some in each transaction."""
+    c = schema.AUDIT.c
+    page = (
+        select(c.seq, c.events, c.mac)
+        .where(c.server == bindparam("server"), c.seq < bindparam("last"))
+        .order_by(c.seq)
+        .limit(bindparam("most"))
+        .offset(literal_column("0"))
+    )
+    first = database.compiled(page, "server", "last", "most")
+    remove = delete(schema.AUDIT).where(c.server == bindparam("server"), c.seq <= bindparam("seq"))
+    removing = database.compiled(remove, "server", "seq")
+    removed = 0
+    while True:
+        with database.transaction():
+            rows = database.execute(first, (head.server, head.seq, _PAGE)).fetchall()
+            old = list(takewhile(lambda row: _latest_s(bytes(row[1])) < before_s, rows))
+            if old:
+                seq, mac = old[-1][0], bytes(old[-1][2])
+                tag = _base_tag(chain, head.server, seq, mac)
+                meta.write(database, f"{_BASE}{head.server}", f"{seq} {mac.hex()} {tag.hex()}")
+                database.execute(removing, (head.server, seq))
+        removed += len(old)
+        if len(old) < _PAGE:
+            return removed
+
+
+def _latest_s(events: bytes) -> float:
+    return max((float(raw[1]) for raw in msgspec.msgpack.decode(events)), default=float("-inf"))
+
+
+def _bases(database: Database, chain: Fingerprint) -> dict[str, Head]:
+    """Return the last row that was removed from each chain, in a transaction under way."""
+    found = {}
+    for name, value in meta.read(database).items():
+        if not name.startswith(_BASE):
+            continue
+        server, (seq, mac, tag) = name.removeprefix(_BASE), value.split()
+        if not hmac.compare_digest(_base_tag(chain, server, int(seq), bytes.fromhex(mac)), bytes.fromhex(tag)):
+            raise StoreFailed(f"where the audit trail of server {server!r} begins was altered")
+        found[server] = Head(server=server, seq=int(seq), mac=mac)
+    return found
+
+
+def _base_tag(chain: Fingerprint, server: str, seq: int, mac: bytes) -> bytes:
+    """Return the MAC of a chain's beginning; no row's is made of such bytes, for no server's name is that long."""
+    return chain(b"".join((b"base", seq.to_bytes(8, "big"), mac, server.encode())))
 
 
 def _event(raw: list[Any]) -> Event:
