@@ -8,8 +8,10 @@ import pytest
 
 from bellweave import rng
 from bellweave.errors import ScenarioError
-from bellweave.network.wide.params import Repeater
+from bellweave.network.wide.params import Purification, Repeater
+from bellweave.plan.wide import best_state
 from bellweave.plan.wide_design import WideDesign, design, numbers, scenario_of
+from bellweave.plan.wide_lanes import Lane
 from bellweave.plan.wide_trial import Trial, Wish, chain_of
 from bellweave.scenario.load import checked_scenario, load
 from bellweave.sim.wide import simulate_wide
@@ -62,7 +64,7 @@ def test_the_closed_form_is_a_lower_bound_of_what_the_kernel_needs() -> None:
 
 def test_physical_pairs_need_more_units_and_memories_that_remember() -> None:
     paper = made().candidates[1]
-    real = made(mode="physical", fidelity=0.99).candidates[1]
+    real = made(mode="physical", fidelity=0.99, most_rounds=0).candidates[1]
 
     assert paper.units is not None
     assert real.units is not None
@@ -73,10 +75,53 @@ def test_physical_pairs_need_more_units_and_memories_that_remember() -> None:
 
 
 def test_many_bad_swaps_leave_nothing() -> None:
-    found = made(mode="physical", fidelity=0.95)
+    found = made(mode="physical", fidelity=0.95, most_rounds=0)
 
     assert found.candidates[-1].units is None
     assert "no entanglement" in found.candidates[-1].why
+
+
+WORN = Repeater(gate_fidelity=0.998, readout_error=0.001)
+
+
+def purified(**changes: object) -> tuple[Wish, WideDesign]:
+    wish = Wish(distance_km=100.0, bits_per_s=20.0, repeater=WORN, fidelity=0.93, mode="physical")
+    wish = msgspec.structs.replace(wish, **changes)
+    return wish, design(wish, (4,), stream)
+
+
+def test_purification_is_chosen_where_pairs_give_no_key_without_it() -> None:
+    _, without = purified(most_rounds=0)
+    wish, found = purified()
+    (best,) = found.candidates
+    scenario = checked_scenario(scenario_of(load("backbone"), found))
+
+    assert "in blocks of 100000" in without.candidates[0].why
+    assert best.rounds >= 1
+    assert best.units is not None
+    assert best.bits_per_s is not None
+    assert best.bits_per_s >= wish.bits_per_s
+    assert scenario.backbone is not None
+    assert scenario.backbone.purification == Purification(protocol="dejmps", rounds=best.rounds)
+
+
+def test_purification_is_left_out_where_it_costs_more_pairs_than_it_gives_key() -> None:
+    _, good = purified(fidelity=0.995)
+    _, spoilt = purified(repeater=Repeater(gate_fidelity=0.9))
+
+    assert good.candidates[0].rounds == 0
+    assert good.candidates[0].units is not None
+    assert spoilt.candidates[0].units is None
+
+
+def test_a_trial_expects_the_state_that_a_plan_of_its_scenario_expects() -> None:
+    wish, _ = purified(most_rounds=0)
+    trial = Trial(wish, 4, stream, rounds=2)
+    topology = chain_of(wish, 4, 3, lifetime_s=math.inf, coherence_s=math.inf)
+    lane = Lane(tuple(range(6)), tuple(range(5)), (3,) * 5, 0.0)
+
+    assert trial.best_fraction() == pytest.approx(trial.fraction(best_state(topology, lane, trial.purification)))
+    assert trial.least_units() is not None
 
 
 def test_a_design_that_is_simulated_gives_what_it_was_designed_for() -> None:

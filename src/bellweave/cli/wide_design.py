@@ -74,6 +74,9 @@ def _wish(scenario: "Scenario", distance_km: float, bits_per_s: float) -> "Wish"
         mode=backbone.mode,
         swap_order=backbone.swap_order,
         light_km_per_s=backbone.light_km_per_s,
+        distill=scenario.distill,
+        epsilon=next(iter(scenario.master.values())).ekert.epsilon,
+        block_pairs=backbone.block_pairs,
     )
 
 
@@ -97,6 +100,7 @@ def _print(found: "WideDesign") -> None:
     title = f"{wish.bits_per_s:.4g} bit/s over {wish.distance_km:g} km, {wish.loss_db_per_km:g} dB/km, {wish.mode} mode"
     heads = (
         "hop, km",
+        *(("purified",) if wish.mode == "physical" else ()),
         "units a side",
         "in total",
         "lifetime, s",
@@ -108,7 +112,15 @@ def _print(found: "WideDesign") -> None:
     shown = table(f"repeaters for {title}", *heads, "")
     for each in found.candidates:
         mark = "the fewest units" if each.repeaters == found.best else each.why
-        values = (each.hop_km, each.units, each.total_units, each.lifetime_s, each.coherence_s, each.bits_per_s)
-        cells = [*map(figure, values), figure(each.fidelity), figure(each.trusted_bits_per_s), mark]
+        purified = (str(each.rounds),) if wish.mode == "physical" else ()
+        values = (each.units, each.total_units, each.lifetime_s, each.coherence_s, each.bits_per_s)
+        cells = [
+            figure(each.hop_km),
+            *purified,
+            *map(figure, values),
+            figure(each.fidelity),
+            figure(each.trusted_bits_per_s),
+            mark,
+        ]
         shown.add_row(str(each.repeaters), *cells)
     wide_console().print(shown)

@@ -7,8 +7,10 @@ For each number of repeaters on equal hops:
 2. The kernel runs the chain, with more units until the pairs are enough.
 3. With these units it runs again with shorter and shorter memory lifetimes: the shortest that keeps nine tenths of
    the key.
-4. In ``physical`` mode the key is that of the pairs' states, by Ekert91, asymptotically; the shortest coherence time
-   that keeps nine tenths of it stands beside the lifetime.
+4. In ``physical`` mode the key is what finite blocks of pairs in these states mint, by Ekert91
+   (:mod:`bellweave.plan.wide_key`), and beside the lifetime stands the shortest coherence time that keeps nine tenths.
+5. In ``physical`` mode hops may purify: where the closed form asks for fewer units with some rounds of DEJMPS than
+   without, the kernel runs both, and the one that takes fewer units is the candidate.
 
 The best candidate takes the fewest memory units in total. A run of a second has a statistical error of about the square
 root of its pairs; candidates are judged by their runs, so another seed may give a unit more or less.
@@ -23,7 +25,7 @@ import numpy as np
 
 from bellweave.errors import ScenarioError
 from bellweave.network.wide import states, theory
-from bellweave.network.wide.params import Demand, Hop, Master, Slave
+from bellweave.network.wide.params import Demand, Hop, Master, Purification, Slave
 from bellweave.plan.wide_trial import MOST_UNITS, Generate, Trial, Wish, attempt_s, fresh
 from bellweave.scenario.schema import Scenario
 from bellweave.scenario.wide import backbone_of
@@ -50,6 +52,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         coherence_s: The same of the coherence time, in ``physical`` mode.
         pairs_per_s, bits_per_s: Of the run with ``units`` and endless memories.
         fidelity: Mean of its pairs.
+        rounds: Of purification on every hop; 0: none.
         trusted_bits_per_s: Key with trusted nodes in the repeaters' places and the same units: hops make key of their
             own pairs, and nothing waits.
         why: What stands in the way, if ``units`` is null.
@@ -68,6 +71,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     bits_per_s: float | None = None
     fidelity: float | None = None
     trusted_bits_per_s: float | None = None
+    rounds: int = 0
     why: str = ""
 
 
@@ -119,18 +123,17 @@ def numbers(distance_km: float, longest_km: float = 150.0, shortest_km: float = 
 
 def _candidate(wish: Wish, repeaters: int, stream: Generate) -> Candidate:
     hop_km = wish.distance_km / (repeaters + 1)
-    trial = Trial(wish, repeaters, stream)
-    least = trial.least_units()
+    trial, units, least = _chosen(wish, repeaters, stream)
     plain = Candidate(
         repeaters=repeaters,
         hop_km=hop_km,
         success=theory.success_probability(hop_km, wish.loss_db_per_km),
         attempt_s=attempt_s(wish, hop_km),
         units_at_least=least,
+        rounds=trial.rounds,
     )
     if least is None:
         return msgspec.structs.replace(plain, why=trial.problem())
-    units = trial.enough_units(least)
     if units is None:
         return msgspec.structs.replace(plain, why=f"more than {MOST_UNITS} units on a hop")
     run = trial.run(units)
@@ -151,6 +154,22 @@ def _candidate(wish: Wish, repeaters: int, stream: Generate) -> Candidate:
         fidelity=run.fidelity,
         trusted_bits_per_s=hop_rate * trial.fraction(states.werner(fresh(wish))),
     )
+
+
+def _chosen(wish: Wish, repeaters: int, stream: Generate) -> tuple[Trial, int | None, int | None]:
+    """Return the trial that takes the fewest units, those units by the kernel, and those by the closed form."""
+    plain = Trial(wish, repeaters, stream)
+    least = plain.least_units()
+    options = [(plain, least)]
+    if wish.mode == "physical":
+        purified = [Trial(wish, repeaters, stream, rounds) for rounds in range(1, wish.most_rounds + 1)]
+        able = [(units, trial) for trial in purified if (units := trial.least_units()) is not None]
+        fewest = min(able, key=lambda each: each[0], default=None)
+        if fewest is not None and (least is None or fewest[0] < least):
+            options.append((fewest[1], fewest[0]))
+    tried = [(trial, bound, None if bound is None else trial.enough_units(bound)) for trial, bound in options]
+    best = min(tried, key=lambda each: (each[2] is None, each[2] or 0, each[1] is None, each[0].rounds))
+    return best[0], best[2], best[1]
 
 
 def _shortest(enough: Callable[[float], bool]) -> float | None:
@@ -185,7 +204,12 @@ def scenario_of(given: Scenario, design: WideDesign) -> Scenario:
         for name, master in ends.items()
     }
     backbone = msgspec.structs.replace(
-        backbone_of(given), mode=wish.mode, swap_order=wish.swap_order, light_km_per_s=wish.light_km_per_s
+        backbone_of(given),
+        mode=wish.mode,
+        swap_order=wish.swap_order,
+        light_km_per_s=wish.light_km_per_s,
+        block_pairs=wish.block_pairs,
+        purification=Purification(protocol="dejmps", rounds=best.rounds) if best.rounds else None,
     )
     return Scenario(
         format=1,
@@ -200,6 +224,7 @@ def scenario_of(given: Scenario, design: WideDesign) -> Scenario:
         },
         backbone=backbone,
         demand={"alice-bob": Demand(a="alice", b="bob")},
+        distill=wish.distill,
         kms=given.kms,
         run=given.run,
     )

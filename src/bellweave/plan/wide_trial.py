@@ -9,11 +9,13 @@ import msgspec
 import numpy as np
 
 from bellweave.bell import ekert_settings
+from bellweave.distill.params import Distillation
 from bellweave.network.wide import states, theory
 from bellweave.network.wide.chains.run import Chain
-from bellweave.network.wide.params import Repeater, SwapOrder
+from bellweave.network.wide.params import Purification, Repeater, SwapOrder
+from bellweave.network.wide.purification import after, errors, least_units
 from bellweave.network.wide.topology import Topology, uniform
-from bellweave.plan.wide import key_fraction
+from bellweave.plan.wide_key import pairs_bits
 from bellweave.scenario.wide import ATTEMPT_S, swap_fidelity
 
 MOST_UNITS = 2000
@@ -43,6 +45,9 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         mode: ``paper``: one pair is one key bit.
         swap_order: As in a scenario; not ``optimal``.
         light_km_per_s: In fibre.
+        distill, epsilon, block_pairs: How key is distilled in ``physical`` mode, of blocks of so many pairs; epsilon
+            is that of the CHSH test.
+        most_rounds: Rounds of DEJMPS purification that are looked at in ``physical`` mode.
     """
 
     distance_km: float
@@ -53,6 +58,10 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["paper", "physical"] = "paper"
     swap_order: SwapOrder = "asap"
     light_km_per_s: float = 2.0e5
+    distill: Distillation = msgspec.field(default_factory=Distillation)
+    epsilon: float = 1e-10
+    block_pairs: int = 100_000
+    most_rounds: int = 3
 
 
 Generate = Callable[[str], np.random.Generator]
@@ -70,11 +79,17 @@ class Ran:
 
 @dataclass(frozen=True)
 class Trial:
-    """One number of repeaters under trial."""
+    """One number of repeaters under trial, with so many rounds of purification on every hop."""
 
     wish: Wish
     repeaters: int
     stream: Generate
+    rounds: int = 0
+
+    @property
+    def purification(self) -> Purification | None:
+        """How hops purify."""
+        return Purification(protocol="dejmps", rounds=self.rounds) if self.rounds else None
 
     def least_units(self) -> int | None:
         """Return the units that the closed form asks for, or None beyond the most."""
@@ -83,25 +98,38 @@ class Trial:
         success = theory.success_probability(hop_km, wish.loss_db_per_km)
         busy_s = wish.repeater.measurement_s + wish.repeater.memory.retrieval_s
         cycle_s = attempt_s(wish, hop_km) + success * busy_s
-        each = theory.distribution_rate(hops, 1, success, wish.repeater.swap_probability) / cycle_s
+        links, _ = self._hop()
+        each = theory.distribution_rate(hops, 1, success, wish.repeater.swap_probability) / (cycle_s * links)
         needed = wish.bits_per_s / (each * self.best_fraction()) if each * self.best_fraction() > 0.0 else math.inf
-        return math.ceil(needed) if needed <= MOST_UNITS else None
+        return max(math.ceil(needed), least_units(self.purification)) if needed <= MOST_UNITS else None
+
+    def _hop(self) -> tuple[float, states.Reals]:
+        """Return the links that a hop's pair takes on average, and the populations of a pair as it is swapped."""
+        state = states.werner(fresh(self.wish))
+        if self.purification is None:
+            return 1.0, state
+        err = errors(chain_of(self.wish, 0, 1, lifetime_s=math.inf, coherence_s=math.inf), 0)
+        links, state = after(fresh(self.wish), self.purification, err)
+        return float(links), state
 
     def best_fraction(self) -> float:
         """Return the key of a pair that was stored no longer than it takes."""
         quality = 1.0 if self.wish.mode == "paper" else swap_fidelity(self.wish.repeater)
-        weight = float(states.weight_of(fresh(self.wish))) ** (self.repeaters + 1)
-        weight *= float(states.weight_of(quality)) ** self.repeaters
-        return self.fraction(states.werner(states.fidelity_of(weight)))
+        links = states.correlations(self._hop()[1]) ** (self.repeaters + 1)
+        return self.fraction(states.populations(links * float(states.weight_of(quality)) ** self.repeaters))
 
     def fraction(self, state: states.Reals) -> float:
-        """Return the key bits of one pair in this state."""
-        return 1.0 if self.wish.mode == "paper" else key_fraction(state, ekert_settings("unbiased"))
+        """Return the key bits of one pair in this state, in the blocks that a run would distil."""
+        wish = self.wish
+        if wish.mode == "paper":
+            return 1.0
+        settings = ekert_settings("unbiased")
+        return pairs_bits(state, settings, wish.epsilon, wish.distill, wish.block_pairs) / wish.block_pairs
 
     def problem(self) -> str:
         """Return why there are no units that would do."""
         if self.best_fraction() <= 0.0:
-            return "so many swaps and links leave no entanglement that gives key"
+            return f"so many swaps and links leave no entanglement that gives key in blocks of {self.wish.block_pairs}"
         return f"more than {MOST_UNITS} units on a hop"
 
     def enough_units(self, least: int) -> int | None:
@@ -127,6 +155,7 @@ class Trial:
         length_s = min(LONGEST_RUN_S, max(SHORTEST_RUN_S, LEAST_PAIRS / expected))
         net = chain_of(wish, self.repeaters, units, lifetime_s=lifetime_s, coherence_s=coherence_s)
         name = f"{self.repeaters} repeaters, {units} units, {lifetime_s!r} s, {coherence_s!r} s"
+        name += f", {self.rounds} rounds" if self.rounds else ""
         chain = Chain(
             net,
             range(net.nodes),
@@ -134,6 +163,7 @@ class Trial:
             order=wish.swap_order,
             mode=wish.mode,
             light_km_per_s=wish.light_km_per_s,
+            purification=self.purification,
         )
         chain.advance(WARM_UP * length_s)
         got = chain.advance((1.0 + WARM_UP) * length_s)
@@ -169,6 +199,8 @@ def chain_of(wish: Wish, repeaters: int, units: int, *, lifetime_s: float, coher
         measurement_s=np.full(hops + 1, wish.repeater.measurement_s),
         retrieval_s=np.full(hops + 1, wish.repeater.memory.retrieval_s),
         swap_fidelity=np.full(hops + 1, quality),
+        gate_fidelity=np.full(hops + 1, wish.repeater.gate_fidelity),
+        readout_error=np.full(hops + 1, wish.repeater.readout_error),
     )
 
 
