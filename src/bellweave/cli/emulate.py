@@ -135,6 +135,9 @@ def emulate(
         return
     if scenario is None:
         raise ScenarioError("expected a scenario file or the name of a preset", path="SCENARIO")
+    _refuse("is for --serve-only", unless=serve_only, sae=sae)
+    _refuse("is for --prepare", unless=prepare is not None, host=host)
+    _refuse("is for IPsec tunnels", unless=channel != "aead", layout=layout == "rack")
     if _is_wide(scenario):
         from bellweave.cli import emulate_wide
         from bellweave.cli.wide import refuse
@@ -145,6 +148,7 @@ def emulate(
         )
         return
     if serve_only:
+        _refuse("is not for --serve-only, which has no tunnels", attach=attach, prepare=prepare, period_s=period_s)
         wanted = _wanted(scenario, speed, seed, slots, duration_s, default_speed=None)
         _serve(wanted, out, sae, listen, seeded=seed is not None, endless=slots is duration_s is None, as_json=as_json)
         return
@@ -161,6 +165,19 @@ def emulate(
         wanted, out, channel, layout, gateways,
         probe_hz=probe_hz, compare=compare, figures=figures, as_json=as_json,
     )  # fmt: skip
+
+
+def _refuse(why: str, *, unless: bool = False, **options: object) -> None:
+    """Refuse options that would change nothing.
+
+    Raises:
+        ScenarioError: One of them is set; with its name.
+    """
+    from bellweave.errors import ScenarioError
+
+    for name, value in options.items():
+        if value and not unless:
+            raise ScenarioError(why, path="--" + name.replace("_", "-"))
 
 
 def _emulate(
@@ -259,6 +276,9 @@ def _wanted(
     schedule = scenario.schedule
     if schedule is None:
         raise ScenarioError("an emulated network needs a [schedule] table", path="schedule", file=name)
+    for option, value in (("--speed", speed), ("--duration-s", duration_s)):
+        if value is not None and not 0.0 < value < math.inf:
+            raise ScenarioError(f"must be above 0 and finite, got {value:g}", path=option)
     if slots is not None and duration_s is not None:
         raise ScenarioError("--slots and --duration-s say the same thing: give one", path="--slots")
     if speed is None and schedule.speed == 1.0:

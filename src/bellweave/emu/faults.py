@@ -84,6 +84,7 @@ class Faults:
         if not fault.on:
             return f"{name}: ended"
         if fault.kind == "charon":
+            self._note(FaultChanged(at_s=self._now(), fault=name, active=False))
             return f"{name}: killed; it is started again by itself"
         if for_s is None:
             return f"{name}: begun; end it with --off"

@@ -332,8 +332,9 @@ class Run:
 
     async def _end_all(self) -> None:
         self._ending = True
-        for child in self._network.children.values():
-            if child.running and await child.end():
+        running = [child for child in self._network.children.values() if child.running]
+        for child, killed in zip(running, await asyncio.gather(*(child.end() for child in running)), strict=True):
+            if killed:
                 self._say(f"{child.name} had to be killed: {child.last_words()}")
         await asyncio.gather(*self._tasks, return_exceptions=True)
 

@@ -1,6 +1,6 @@
 """Figures of an emulated run: beside its simulation, and what only an emulation can measure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ MILLI = 1000.0
 KILO = 1000.0
 
 BINS = 30
+
+BURST_S = 1.5
+"""Probes that are lost in seconds so near to each other were lost together."""
 
 STEPS = {"enc_keys": ("enc_keys", SKY), "peer": ("peer: dec_keys, loading", GREEN), "switch": ("switch", PURPLE)}
 """Steps of a refresh: what they are called, and their colours."""
@@ -117,6 +120,16 @@ def refreshes(beside: Beside, title: str, out: Path) -> list[Path]:
         return save(drawing, out, "refreshes")
 
 
+def _bursts(hit: Sequence[Probed]) -> Iterator[tuple[float, int]]:
+    """Yield the end of each time without echoes, and the probes lost in it: numbers of neighbours would overlap."""
+    number = 0
+    for event, following in zip(hit, (*hit[1:], None)[: len(hit)], strict=True):
+        number += event.lost
+        if following is None or following.at_s - event.at_s > BURST_S:
+            yield event.at_s, number
+            number = 0
+
+
 def probes(run: NetworkRun, title: str, out: Path) -> list[Path]:
     """Draw the probes lost in every tunnel, and the longest time between two echoes, over the time of the run."""
     names = list(run.scenario.tunnel)[: network_timeline.MOST_LINES]
@@ -127,9 +140,8 @@ def probes(run: NetworkRun, title: str, out: Path) -> list[Path]:
             hit = [event for event in found[name] if event.lost]
             sizes = [20.0 + 8.0 * event.lost for event in hit]
             lost.scatter([event.at_s for event in hit], [row] * len(hit), s=sizes, color=VERMILION, zorder=3)
-            for event in hit:
-                lost.annotate(str(event.lost), (event.at_s, row), (6, 0), textcoords="offset points", va="center",
-                              fontsize=8)  # fmt: skip
+            for at_s, number in _bursts(hit):
+                lost.annotate(str(number), (at_s, row), (9, 0), textcoords="offset points", va="center", fontsize=8)
             up = [(event.at_s - 1.0, 1.0) for event in found[name] if event.received]
             lost.broken_barh(up, (row - 0.3, 0.6), color=SKY, alpha=0.35, lw=0.0)
             colour, dash = network_timeline.look(row)
