@@ -52,7 +52,7 @@ LATE_S = 0.5
 """Lateness of the plane that people should know of; they are told again whenever it has doubled."""
 
 TAKE_S = 15.0
-"""How long the last blocks may take to be distilled and with the KMEs."""
+"""How long the last blocks may take to be distilled and with the KMEs: each, or all where the run was stopped early."""
 
 WARM_UP_S = 0.2
 
@@ -233,16 +233,28 @@ class Backbone:
         await self._beside(self._last)
         self._hand_over()
         try:
-            async with asyncio.timeout(TAKE_S):
-                while self._given or self._sharing.busy:
-                    self._taken.clear()
-                    await self._taken.wait()
+            await self._all_taken()
         except TimeoutError:
             for block_id in list(self._given):
                 self._settle(block_id, 0)
             self._sharing.give_up()
         for books in self._plane.close():
             self._tell(msgspec.structs.replace(books, at_s=self.now_s()))
+
+    async def _all_taken(self) -> None:
+        """Wait until no block is under way.
+
+        Raises:
+            TimeoutError: There is no hope any more.
+        """
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + TAKE_S
+        while self._given or self._sharing.busy:
+            self._taken.clear()
+            async with asyncio.timeout_at(until_s):
+                await self._taken.wait()
+            if not self._stopped:
+                until_s = loop.time() + TAKE_S
 
     def _hand_over(self) -> None:
         """Say what happened, and give both slaves their halves of new key."""
