@@ -16,6 +16,7 @@ from bellweave.kms.operations import Accounts
 from bellweave.kms.pads import xor
 from bellweave.kms.params import Kms, Pair, Relay
 from bellweave.kms.records import Material
+from bellweave.kms.relay import STUCK_S
 from bellweave.kms.store import MemoryStore
 from bellweave.kms.wanted import Wanted
 from bellweave.testing.key_servers import block, starter
@@ -162,6 +163,32 @@ def test_each_link_of_disjoint_paths_pays_and_the_statement_counts_them_all() ->
     statement = draw(net)[0].statement
     assert statement.hops == 2
     assert statement.epsilon == pytest.approx(4e-10)
+
+
+def test_a_path_that_is_stuck_is_left_for_another_one_and_come_back_to() -> None:
+    net = relayed(SQUARE)
+    net.cut("kme-b", "kme-d")  # beyond the lead's sight
+    ticks(net, int(STUCK_S))
+    assert pads_bits(net, "kme-a", "kme-c") == (0, 0)
+    ticks(net)
+    keys = draw(net, 8)
+    assert take(net, keys) == keys
+    assert set(keys[0].statement.block_ids) == {"kme-akme-c", "kme-ckme-d"}
+
+    net.mend("kme-b", "kme-d")
+    net.cut("kme-a", "kme-c")
+    ticks(net, int(STUCK_S) + 3)
+    keys = draw(net, 8)
+    assert take(net, keys) == keys
+    assert set(keys[0].statement.block_ids) == {"kme-akme-b", "kme-bkme-d"}
+
+
+def test_paths_that_are_given_are_kept_to() -> None:
+    net = relayed(SQUARE, paths=(("kme-a", "kme-b", "kme-d"),))
+    net.cut("kme-b", "kme-d")
+    ticks(net, int(STUCK_S) + 3)
+
+    assert pads_bits(net, "kme-a", "kme-c") == (0, 0)
 
 
 def test_what_crosses_a_link_is_padded(monkeypatch: pytest.MonkeyPatch) -> None:

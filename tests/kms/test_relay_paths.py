@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bellweave.errors import ScenarioError
 from bellweave.kms.params import Directory, Relay
-from bellweave.kms.relay_paths import paths
+from bellweave.kms.relay_paths import paths, spares
 
 GRID = (("a", "b"), ("b", "d"), ("a", "c"), ("c", "d"), ("c", "e"), ("e", "d"))
 
@@ -33,6 +33,19 @@ def test_fewer_paths_than_asked_for_are_an_error() -> None:
         found(disjoint=3)
     with pytest.raises(ScenarioError, match=r"0 disjoint paths, not 1"):
         found(ends=("a", "nowhere"))
+
+
+def further(links: Any = GRID, **more: Any) -> tuple[tuple[str, ...], ...]:
+    directory, relay = Directory(kme="a", links=tuple(links)), Relay(kmes=("a", "d"), **more)
+    return spares(directory, relay, paths(directory, relay))
+
+
+def test_spare_paths_share_no_kme_with_those_in_use_or_each_other() -> None:
+    assert {found()[0], *further()} == {("a", "b", "d"), ("a", "c", "d")}
+    assert further((*GRID, ("a", "e")), disjoint=2) == (("a", "e", "d"),)
+    assert further(disjoint=2) == ()
+    assert further((*GRID, ("a", "d"))) == (("a", "b", "d"), ("a", "c", "d"))
+    assert further(paths=(("a", "b", "d"),)) == ()
 
 
 def test_given_paths_are_taken_in_either_direction() -> None:

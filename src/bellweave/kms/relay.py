@@ -8,7 +8,9 @@ like any other block: confirmed between the two, cut and delivered.
 No KME on the way knows more than the shares of one path. Each link pays the block's length for each path that crosses
 it, booked as ``relay_pads`` at both of its ends.
 
-Where an end crashes in the middle its shares are lost: the pads are spent, the block is made anew.
+Where an end crashes in the middle its shares are lost: the pads are spent, the block is made anew. Where a share has
+not arrived after :data:`STUCK_S` and there is another path that shares no KME with any in use, the block is given up,
+and the next one goes that way.
 """
 
 from dataclasses import dataclass
@@ -23,15 +25,27 @@ from bellweave.kms.pads import lacks, take_one, xor
 from bellweave.kms.params import Relay
 from bellweave.kms.parts import additions, is_held
 from bellweave.kms.records import Statement, pool_name
-from bellweave.kms.relay_paths import Path, paths
+from bellweave.kms.relay_paths import Path, paths, spares
 
 BLOCK_ID_BYTES = 16
 
 BLOCKS_A_TICK = 8
 """Of one pool: other work waits meanwhile."""
 
+STUCK_S = 120.0
+"""After so long it is not a matter of a KME that is started again, and seldom one of key that comes slowly."""
+
 MOST_SHARES = 16
 MOST_BYTES = 1 << 17
+
+
+@dataclass(slots=True)
+class Led:
+    """A pool that is led here; ``routes``: a path for each share, ``spares``: others, the next one first."""
+
+    relay: Relay
+    routes: list[Path]
+    spares: list[Path]
 
 
 @dataclass(slots=True)
@@ -40,6 +54,7 @@ class Making:
 
     parcels: tuple[Parcel, ...]
     known: list[Statement | None]
+    began_s: float
     missing: tuple[int, ...] = ()
 
 
@@ -52,13 +67,15 @@ class Relays:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._led: dict[str, tuple[Relay, tuple[Path, ...]]] = {}
+        self._led: dict[str, Led] = {}
         for relay in memory.directory.relays:
             pool = pool_name(*relay.kmes, "relayed")
             if memory.kme == min(relay.kmes):
-                self._led[pool] = relay, paths(memory.directory, relay)
-        for _, routes in self._led.values():
-            for stranger in {name for route in routes for name in (route[1], route[-1])} - set(memory.peers):
+                routes = paths(memory.directory, relay)
+                further = [path for path in spares(memory.directory, relay, routes) if path[1] in memory.peers]
+                self._led[pool] = Led(relay, list(routes), further)
+        for led in self._led.values():
+            for stranger in {name for route in led.routes for name in (route[1], route[-1])} - set(memory.peers):
                 raise ScenarioError(f"{stranger} is not among the peers of {memory.kme}", path="directory.relays")
         self._making: dict[str, Making] = {}
         self._parcels = Parcels()
@@ -72,18 +89,18 @@ class Relays:
             StoreFailed: The rest is for the next tick.
         """
         self._parcels.forget(now_s)
-        for pool, (relay, routes) in self._led.items():
+        for pool, led in self._led.items():
             if not self._memory.in_step(self._memory.roster.pools[pool]):
                 continue
             for _ in range(BLOCKS_A_TICK):
                 if pool not in self._making:
-                    if not (yield from lacks(pool, relay.low_bits)):
+                    if not (yield from lacks(pool, led.relay.low_bits)):
                         break
-                    self._making[pool] = self._begin(pool, relay.block_bits // 8, routes, now_s)
+                    self._making[pool] = self._begin(pool, led, now_s)
                 if not (yield from self._go_on(pool, now_s)):
                     break
 
-    def _begin(self, pool: str, size_bytes: int, routes: tuple[Path, ...], now_s: float) -> Making:
+    def _begin(self, pool: str, led: Led, now_s: float) -> Making:
         memory = self._memory
         block_id = memory.entropy.bytes(BLOCK_ID_BYTES).hex()
         expires_s = now_s + memory.params.block_lifetime_s
@@ -92,16 +109,16 @@ class Relays:
                 pool=pool,
                 block_id=block_id,
                 share=share,
-                shares=len(routes),
+                shares=len(led.routes),
                 path=route[1:],
-                bits=memory.entropy.bytes(size_bytes),
+                bits=memory.entropy.bytes(led.relay.block_bits // 8),
                 before=None,
                 expires_s=expires_s,
                 forget_s=expires_s,
             )
-            for share, route in enumerate(routes)
+            for share, route in enumerate(led.routes)
         )
-        return Making(parcels, [None] * len(parcels))
+        return Making(parcels, [None] * len(parcels), now_s)
 
     def _go_on(self, pool: str, now_s: float) -> Work[bool]:
         """Send what has not arrived; return whether the block is complete at both ends."""
@@ -113,6 +130,7 @@ class Relays:
             if making.known[index] is None:
                 reply = yield from parcel.send(self._memory, now_s)
                 if reply.statement is None:
+                    self._reroute(pool, index, now_s)
                     return False
                 making.known[index], making.missing = reply.statement, reply.missing
         for index in making.missing:  # the far end has lost them
@@ -123,6 +141,15 @@ class Relays:
         yield from _add(making.parcels, joined(known))
         del self._making[pool]
         return True
+
+    def _reroute(self, pool: str, share: int, now_s: float) -> None:
+        """Give up a block that is stuck for too long, and send the next one's share another way, if there is one."""
+        led, making = self._led[pool], self._making.get(pool)
+        if making is None or not led.spares or now_s < making.began_s + STUCK_S:
+            return
+        led.spares.append(led.routes[share])
+        led.routes[share] = led.spares.pop(0)
+        del self._making[pool]
 
     # -------------------------------------------------------------------------------------- on the way, at the far end
 

@@ -1,5 +1,7 @@
 """The paths of a relayed pool: as given, or found among the known links."""
 
+from typing import Any
+
 from bellweave.errors import ScenarioError
 from bellweave.kms.params import Directory, Relay
 
@@ -28,20 +30,34 @@ def paths(directory: Directory, relay: Relay) -> tuple[Path, ...]:
     return found
 
 
+def spares(directory: Directory, relay: Relay, used: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return further paths for a pool whose paths are found, not given: they share no KME with these or each other."""
+    import networkx as nx  # noqa: PLC0415
+
+    if relay.paths:
+        return ()
+    first, last = sorted(relay.kmes)
+    names, graph = _graph(directory, first, last)
+    graph.remove_nodes_from(names.index(kme) for path in used for kme in path[1:-1])
+    graph.remove_edges_from([(names.index(first), names.index(last))])
+    found = []
+    while nx.has_path(graph, names.index(first), names.index(last)):
+        route = nx.shortest_path(graph, names.index(first), names.index(last))
+        graph.remove_nodes_from(route[1:-1])
+        found.append(tuple(names[index] for index in route))
+    return tuple(found)
+
+
 def _find(directory: Directory, first: str, last: str, count: int, where: str) -> tuple[Path, ...]:
     import networkx as nx  # noqa: PLC0415  # slow to import, and most KMEs have no relayed pool
 
-    names = sorted({first, last, *(name for link in directory.links for name in link)})
-    number = {name: index for index, name in enumerate(names)}  # networkx walks sets: numbers have one order, names not
-    graph: nx.Graph[int] = nx.Graph()
-    graph.add_nodes_from(range(len(names)))
-    edges = {(number[min(link)], number[max(link)]) for link in directory.links}
-    graph.add_edges_from(sorted(edges))
+    names, graph = _graph(directory, first, last)
+    ends = names.index(first), names.index(last)
     try:
         if count == 1:
-            routes = [nx.shortest_path(graph, number[first], number[last])]
+            routes = [nx.shortest_path(graph, *ends)]
         else:
-            routes = list(nx.node_disjoint_paths(graph, number[first], number[last], cutoff=count))
+            routes = list(nx.node_disjoint_paths(graph, *ends, cutoff=count))
     except nx.NetworkXNoPath:
         routes = []
     if len(routes) < count:
@@ -49,3 +65,15 @@ def _find(directory: Directory, first: str, last: str, count: int, where: str) -
     return tuple(
         sorted((tuple(names[index] for index in route) for route in routes), key=lambda path: (len(path), path))
     )
+
+
+def _graph(directory: Directory, first: str, last: str) -> tuple[list[str], Any]:
+    """Return the known KMEs, in order, and the graph of their links: by number, because networkx walks sets."""
+    import networkx as nx  # noqa: PLC0415
+
+    names = sorted({first, last, *(name for link in directory.links for name in link)})
+    number = {name: index for index, name in enumerate(names)}
+    graph: nx.Graph[int] = nx.Graph()
+    graph.add_nodes_from(range(len(names)))
+    graph.add_edges_from(sorted({(number[min(link)], number[max(link)]) for link in directory.links}))
+    return names, graph
