@@ -11,9 +11,21 @@ of them is compared (TEST). Reflected rounds must come back as they were sent: w
 from sifted ones, and disturbs those in X.
 
 Source: Boyer, Kenigsberg, Mor, PRL 99, 140501 (2007): the protocol with four states, 8n(1 + delta) qubits for n bits,
-and that it is robust. The key fraction here, 1 - f h(e_test) - h(e_ctrl), is that of BB84 with the reflected X rounds
-in the place of its X basis; that it holds asymptotically is later work's claim (Krawec, Quantum Inf. Comput. 17, 209,
-2017), not derived here. So its keys are never called proven.
+and that it is robust. The key fraction here is 1 - f h(e_test) - h(e_phase), with a bound e_phase on the phase errors
+that reflected X rounds and both ways' errors in Z leave possible (:func:`phase_error`); it is derived below, in the
+manner of Krawec (Quantum Inf. Comput. 17, 209, 2017), and a test holds it to random attacks.
+
+1. What Eve does on the way to Bob and back is |a>|E> -> sum_b |b>|E_ab>, then |b>|E_ab> -> sum_c |c>|F_abc>, for
+   Alice's bit a, Bob's b and Alice's result c. Alice and Bob turn bits at random, in public, so that the chances
+   |F_abc|^2 depend only on which of the ways flip: p_0 for none, p_f, p_r for one of them, p_2 for both.
+2. Eve is told which ways flipped. For each case i she has one of two pure states, of overlap r_i, so that
+   H(A|E) >= sum p_i (1 - h((1 - r_i)/2)) >= 1 - h((1 - Q)/2), Q = sum p_i r_i >= 0, because this is convex in r.
+3. A reflected round adds up her states of b = 0 and 1. Its X errors say 1 - 2 e_ctrl = Q + four overlaps of states
+   of different cases, two of them at most sqrt(p_0 p_2) and two at most sqrt(p_f p_r) (Cauchy and Schwarz). So
+   (1 - Q)/2 <= e_ctrl + sqrt(p_0 p_2) + sqrt(p_f p_r) = e_phase.
+
+It is asymptotic, against attacks that treat all qubits alike, and of single photons; so its keys are never called
+proven.
 """
 
 import math
@@ -59,7 +71,7 @@ def expect(own: SemiQuantum, efficiency: float = 1.16) -> Expected:
     """
     bits = transmission(own) * own.z_share * own.sift_share * (1.0 - own.test_share)
     test, ctrl = own.depolarising / 2.0, (1.0 - (1.0 - own.depolarising) ** 2) / 2.0
-    secret = max(0.0, 1.0 - efficiency * entropy(test) - entropy(ctrl))
+    secret = max(0.0, 1.0 - efficiency * entropy(test) - entropy(phase_error(ctrl, test, test)))
     return Expected(bits, test, ctrl, bits * secret)
 
 
@@ -68,20 +80,40 @@ def transmission(own: SemiQuantum) -> float:
     return math.pow(10.0, -own.length_km * own.loss_db_per_km / 10.0) * own.efficiency
 
 
+def phase_error(ctrl: float, forward: float, back: float, both: float | None = None) -> float:
+    """Return the bound e_phase on phase errors of shared bits, at most 1/2; see the rules of this file.
+
+    Args:
+        ctrl: Error rate of reflected rounds in X.
+        forward: Chance that a bit in Z is flipped on the way to Bob.
+        back: The same on the way back.
+        both: Chance that both ways flip it; None: they are independent.
+
+    >>> phase_error(0.05, 0.05, 0.0), round(phase_error(0.02, 0.01, 0.01), 4)
+    (0.05, 0.0398)
+    """
+    together = forward * back if both is None else both
+    none = 1.0 - forward - back + together
+    cross = math.sqrt(max(0.0, none * together)) + math.sqrt(max(0.0, (forward - together) * (back - together)))
+    return min(0.5, ctrl + cross)
+
+
 def tolerated_noise(*, two_ways: bool = True) -> float:
     """Return the error rate of a sifted bit at which the key ends, with perfect reconciliation.
 
     Args:
-        two_ways: Noise acts independently on both ways, so that reflected rounds have 2 e (1 - e); else e too.
+        two_ways: Noise acts independently on both ways, so that reflected rounds have 2 e (1 - e); else only on the way
+            to Bob, and they have e: as in BB84.
 
     >>> round(tolerated_noise(), 4), round(tolerated_noise(two_ways=False), 4)
-    (0.0794, 0.11)
+    (0.051, 0.11)
     """
     low, high = 0.0, 0.5
     for _ in range(60):
         middle = (low + high) / 2.0
-        ctrl = 2.0 * middle * (1.0 - middle) if two_ways else middle
-        low, high = (middle, high) if 1.0 - entropy(middle) - entropy(ctrl) > 0.0 else (low, middle)
+        ctrl, back = (2.0 * middle * (1.0 - middle), middle) if two_ways else (middle, 0.0)
+        phase = phase_error(ctrl, middle, back)
+        low, high = (middle, high) if 1.0 - entropy(middle) - entropy(phase) > 0.0 else (low, middle)
     return low
 
 
