@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from bellweave.edge import logs
+from bellweave.edge.event_loop import loop_factory
 from bellweave.emu.deployment import COMMAND, DEPLOYMENT, Command, Said, SourceDeployment, line
 from bellweave.errors import BellweaveError
 
@@ -39,7 +40,7 @@ def main() -> int:
         return 0  # the supervisor is gone already
     logs.configure("text")
     deployment = DEPLOYMENT.decode(data)
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_run(deployment))
 
 
