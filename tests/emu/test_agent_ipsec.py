@@ -78,7 +78,7 @@ def reasons(tunnel: Agents) -> list[str]:
 async def test_refreshes_with_keys_of_the_kmes_lose_next_to_nothing_and_show_nothing(tmp_path: Path, pki: Pki) -> None:
     async with site() as at, captured(at.network, at.folder, MARKER) as counts:
         async with tunnel_agents(tmp_path, pki, at.channel, period_s=0.3) as tunnel:
-            await tunnel.refreshed(15, 30.0)
+            await tunnel.refreshed(15)
             await until(lambda: len(tunnel.noted(Probed)) >= 2)
 
             probed = tunnel.noted(Probed)
@@ -105,7 +105,7 @@ async def test_a_daemon_that_is_killed_and_comes_back_gets_a_fresh_key(tmp_path:
         seen = len(tunnel.noted(Probed))
         await until(lambda: any(each.received and not each.lost for each in tunnel.noted(Probed)[seen + 1 :]))
 
-        assert took_s < 8.0
+        assert took_s < 20.0  # some four, where nothing else runs
         assert tunnel.agents["client"].machine.key_id != first
         assert tunnel.used_twice() == []
         assert reasons(tunnel) == ["failed"]

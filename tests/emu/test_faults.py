@@ -27,14 +27,17 @@ from bellweave.results.network_records import (
     ProcessChanged,
     SessionBegan,
     SessionEnded,
+    SlotBegan,
     Starved,
 )
 from bellweave.roles.run import NetworkRun
 from bellweave.scenario.schema import Scenario
 from bellweave.testing.data_centres import small
 
-BACK_S = 20.0
-"""A tunnel is back within 10 s after a fault; this machine may be busy."""
+pytestmark = pytest.mark.timeout(300)  # a busy machine takes long to start processes
+
+BACK_S = 60.0
+"""A tunnel is back within 10 s after a fault; this machine may be busy: `bench/soak.py` measures it."""
 
 LINK = "user1-user2"
 
@@ -95,7 +98,7 @@ class Live:
 async def live(request: Request) -> AsyncIterator[Live]:
     running = Live(request)
     try:
-        await running.until(SessionBegan, timeout_s=90.0)
+        await running.until(SessionBegan, timeout_s=150.0)
         yield running
     finally:
         running.stop.set()
@@ -140,8 +143,9 @@ async def test_faults_of_light_and_lines_raise_alarms_and_pass(tmp_path: Path) -
         cut = await net.order("cut", LINK, for_s=3.0)  # the second one counts
         begun = await net.until(FaultChanged, lambda change: change.fault == f"cut {LINK}", after=cut)
         ended = await net.until(FaultChanged, lambda change: not change.active, after=begun)
-        dark = [event for event in net.events[begun:ended] if isinstance(event, BlockDistilled)]
-        assert len(dark) <= 2  # three seconds have six slots; those that were over are still distilled
+        dark = [event for event in net.events[begun:ended] if isinstance(event, SlotBegan)]
+        assert len(dark) >= 4  # three seconds have six slots
+        assert not any(event.links for event in dark[1:-1])
         await net.until(BlockDistilled, after=ended)
 
         split = await net.order("partition", LINK, for_s=4.0)
@@ -232,7 +236,7 @@ async def test_before_the_run_has_begun_faults_are_refused_and_do_no_harm(tmp_pa
             await asyncio.sleep(0.05)
         with pytest.raises(ScenarioError, match="the run has not begun"):
             await net.order("down", "user1", for_s=1.0)
-        await net.until(SessionBegan, timeout_s=90.0)
+        await net.until(SessionBegan, timeout_s=150.0)
     finally:
         await net.end()
 

@@ -55,6 +55,7 @@ def test_a_source_that_has_begun_does_not_begin_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.emu
+@pytest.mark.timeout(300)
 async def test_three_hosts_make_the_key_of_the_simulation_and_a_tunnel_of_it(tmp_path: Path) -> None:
     if not any(check.ok for check in examine().checks if "namespaces" in check.name):
         missing("network namespaces", "bellweave doctor")
@@ -63,7 +64,7 @@ async def test_three_hosts_make_the_key_of_the_simulation_and_a_tunnel_of_it(tmp
         await joined(world)
         started = {name: await start(world, name, folders[name]) for name in HOSTS}
         try:
-            async with asyncio.timeout(100.0):
+            async with asyncio.timeout(250.0):
                 codes = {name: await spawned.wait() for name, spawned in started.items()}
         except TimeoutError:
             logs = "\n".join((folder / "log").read_text() for folder in folders.values())

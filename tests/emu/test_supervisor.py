@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from bellweave.emu.supervisor import Request, emulate
+from bellweave.errors import ScenarioError
 from bellweave.results.io import read_events, read_manifest
 from bellweave.results.network_records import (
     BlockDistilled,
@@ -26,7 +27,7 @@ from bellweave.sim.network import simulate_network
 from bellweave.sim.network.summary import summarise
 from bellweave.testing.data_centres import small
 
-pytestmark = pytest.mark.emu
+pytestmark = [pytest.mark.emu, pytest.mark.timeout(300)]  # a busy machine takes long to start processes
 
 SPEED = 21.0
 """Half a second for a slot."""
@@ -77,6 +78,22 @@ async def test_a_network_of_two_refreshes_its_tunnel_from_distilled_keys(tmp_pat
     )
     summary = summarise(run)
     assert summary.minted.sessions == len(of(run.events, SessionBegan))
+
+
+async def test_a_run_whose_events_cannot_be_written_any_more_ends_at_once_and_says_so(tmp_path: Path) -> None:
+    said: list[str] = []
+    heard: list[Happening] = []
+
+    def full(event: Happening) -> None:
+        heard.append(event)
+        if isinstance(event, SessionBegan):
+            raise ScenarioError("can't write results: No space left on device", file="run")
+
+    request = Request(scenario=quick(2, 4000), out=tmp_path / "run", channel="aead")
+    with pytest.raises(ScenarioError, match="No space left"):
+        await emulate(request, say=said.append, watch=full)
+    assert any(text.endswith("the run ends") for text in said)
+    assert len(of(heard, SlotBegan)) < 4000
 
 
 async def test_the_same_seed_gives_the_blocks_of_the_simulation_bit_for_bit(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ async def captured(network: WorldNetwork, folder: Path, marker: bytes) -> AsyncI
     out = folder / "captured.json"
     argv = [sys.executable, "-I", "-S", world_capture.__file__, str(out), marker.hex()]
     spawned = await network.world.spawn(FABRIC, argv, log=folder / "capture.log")
-    await network.world.run(["sh", "-c", f"while [ ! -e '{out}' ]; do sleep 0.02; done"], timeout_s=10.0)
+    await network.world.run(["sh", "-c", f"while [ ! -e '{out}' ]; do sleep 0.02; done"], timeout_s=60.0)
     yield lambda: cast("dict[str, Any]", json.loads(out.read_text()))
     await network.world.kill(spawned, 9)
 
