@@ -168,3 +168,33 @@ def test_purification_that_lacks_units_or_helps_nobody_is_refused(
 
     assert caught.value.path == path
     assert words in caught.value.problem
+
+
+def test_purification_with_gates_that_spoil_pairs_is_refused() -> None:
+    with pytest.raises(ScenarioError, match=r"makes pairs of fidelity 0\.9 worse"):
+        changed(purifying(), {"repeater.*.gate_fidelity": 0.9})
+
+
+def test_a_slave_purifies_with_gates_like_its_masters() -> None:
+    net = assembled(changed(purifying(), {"master.west.repeater": {"gate_fidelity": 0.999, "readout_error": 0.01}}))
+
+    for name in ("west", "alice", "anna"):
+        assert net.topology.gate_fidelity[net.nodes[name]] == 0.999
+        assert net.topology.readout_error[net.nodes[name]] == 0.01
+    assert net.topology.gate_fidelity[net.nodes["bob"]] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("mdi", "field", "words"),
+    [
+        ({"shares": (0.9, 0.9, 0.9)}, "shares", "add up to 2.7, not to 1"),
+        ({"intensities": (0.4, 0.1)}, "shares", "3 shares for 2 intensities"),
+        ({"gate_ps": 20_000}, "gate_ps", "the limit is the pulse period of 10000 ps"),
+    ],
+)
+def test_pulses_that_can_not_be_are_refused_before_a_run(mdi: dict[str, object], field: str, words: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        changed(load("cluster"), {"master.m.mdi": mdi})
+
+    assert caught.value.path == f"master.m.mdi.{field}"
+    assert words in caught.value.problem

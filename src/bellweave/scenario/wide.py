@@ -12,10 +12,12 @@ from functools import cached_property
 import numpy as np
 
 from bellweave.errors import ScenarioError
-from bellweave.network.wide.params import Backbone, Hop, Memory, Purification, Repeater, Slave
+from bellweave.network.wide.params import Backbone, Hop, Master, Memory, Purification, Repeater, Slave
 from bellweave.network.wide.purification import after, errors, least_units
 from bellweave.network.wide.semi_quantum import latency_s
 from bellweave.network.wide.topology import Topology
+from bellweave.photonics import mdi_params
+from bellweave.scenario.cluster_optics import Pair, mdi_link
 from bellweave.scenario.schema import Scenario
 from bellweave.units import transmission
 
@@ -133,6 +135,8 @@ def check_wide(scenario: Scenario) -> None:
         ScenarioError: With the path.
     """
     _check_names(scenario)
+    for name, master in scenario.master.items():
+        _check_mdi(name, master)
     for name, slave in scenario.slave.items():
         _require(slave.master, scenario.master, f"slave.{name}.master")
         if slave.hand_over is not None and latency_s(slave.hand_over, 1) == math.inf:
@@ -176,6 +180,16 @@ def _check_names(scenario: Scenario) -> None:
             if host in hosts:
                 raise ScenarioError(f"{host!r} is a host of {hosts[host]} already", path=f"slave.{name}.hosts")
             hosts[host] = name
+
+
+def _check_mdi(name: str, master: Master) -> None:
+    """Refuse pulses of MDI-QKD that can not be, whatever the mode: shares that do not add up to 1, long gates."""
+    slave = Slave(master=name)
+    try:
+        mdi_params.check(mdi_link(Pair(master, "a", slave, "b", slave), 1.0))
+    except ScenarioError as error:
+        field = error.path.rpartition(".")[2]
+        raise ScenarioError(error.problem, path=f"master.{name}.mdi.{field}") from None
 
 
 def _check_purification(scenario: Scenario, how: Purification) -> None:
