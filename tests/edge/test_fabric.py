@@ -67,8 +67,8 @@ async def test_24_hosts_on_a_bridge_are_up_with_12_tunnels_in_seconds(tmp_path: 
     assert came_back == [3] * 12
     assert set(counts) <= {"arp", "ike", "esp-in-udp", "marked", "examples"}
     assert counts["marked"] == 0
-    assert built_s < 20.0
-    assert up_s < 10.0
+    assert built_s < 60.0  # two or three, and less than one, where nothing else runs: bench/emulation.py measures it
+    assert up_s < 30.0
 
 
 @pytest.mark.emu

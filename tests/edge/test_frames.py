@@ -30,7 +30,7 @@ def facing(raw: Raw, ask: Raw) -> None:
     """Run ``ask`` at one end of a socket and ``raw`` at the other."""
 
     async def main() -> None:
-        async with asyncio.timeout(10), dialogue_tcp.listening(raw) as port:
+        async with asyncio.timeout(60), dialogue_tcp.listening(raw) as port:
             reader, writer = await dialogue_tcp.connect("127.0.0.1", port)
             try:
                 await ask(reader, writer)

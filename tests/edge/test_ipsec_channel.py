@@ -1,7 +1,8 @@
 import asyncio
 import secrets
+import signal
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -50,23 +51,26 @@ async def test_twenty_refreshes_make_before_they_break(tmp_path: Path) -> None:
         place = lab_.network.fabric.places[T, "client"]
         other = lab_.network.fabric.places[T, "server"]
         pings = ["ping", "-q", "-i", "0.01", "-W", "1", "-I", place.inner, other.inner]
-        pinging = asyncio.ensure_future(
-            lab_.network.world.run(["timeout", "-s", "INT", "2", *pings], namespace=place.host, check=False)
-        )
-        for _ in range(20):
+        world, log = lab_.network.world, tmp_path / "pings"
+        pinging = await world.spawn(place.host, pings, log=log)
+        until_s = asyncio.get_running_loop().time() + 1.5  # and longer, where refreshes take longer
+        refreshes = 0
+        while refreshes < 20 or asyncio.get_running_loop().time() < until_s:
+            refreshes += 1
             key_id, key = fresh()
             await lab_.refresh(T, key_id, key, old)
             assert await lab_.channel(T, "client").in_use() == key_id
             assert await lab_.channel(T, "server").in_use() == key_id
             old = key_id
             await asyncio.sleep(0.02)
-        said = await pinging
+        await world.kill(pinging, signal.SIGINT, 20.0)
+        said = log.read_text()
         ends = [await states(lab_, side) for side in ("client", "server")]
 
     sent, _, rest = said.partition(" packets transmitted, ")
     lost = int(sent.split()[-1]) - int(rest.split()[0])
-    assert int(sent.split()[-1]) > 100
-    assert lost <= 20  # at most one a refresh: the way back is without a session for about 1.7 ms
+    assert int(sent.split()[-1]) > 50
+    assert lost <= refreshes  # at most one each: the way back is without a session for about 1.7 ms
     for sessions, _ in ends:
         assert [sa["ppk"] for sa in sessions] == [b"yes"]
     (_, at_client), (_, at_server) = ends
@@ -92,10 +96,10 @@ async def test_what_is_on_the_bridge_is_ike_and_esp_in_udp_and_nothing_in_clear(
         assert await ping(other.inner)
         await lab_.channel(T, "client").take_down()
         assert not await ping(other.inner, "-I", place.inner)
-        await asyncio.sleep(0.2)
+        await counted(seen, "esp-in-udp", 20)
         counts = seen()
         assert await ping(other.outer)  # in clear, on purpose: would it be seen?
-        await asyncio.sleep(0.2)
+        await counted(seen, "marked", 10)
         proof = seen()
 
     assert counts["marked"] == 0
@@ -103,6 +107,14 @@ async def test_what_is_on_the_bridge_is_ike_and_esp_in_udp_and_nothing_in_clear(
     assert counts["ike"] >= 6
     assert set(counts) <= {"arp", "ike", "esp-in-udp", "marked", "examples"}
     assert proof["marked"] == proof["other"] == 10
+
+
+async def counted(seen: Callable[[], dict[str, Any]], kind: str, count: int) -> None:
+    """Wait until the capture, which writes what it counts now and then, has so many, and a little longer for more."""
+    async with asyncio.timeout(30.0):
+        while seen().get(kind, 0) < count:  # noqa: ASYNC110 a file has no events
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.2)
 
 
 @pytest.mark.parametrize("broken", ["missing", "mismatched", "other", "no ppk", "nothing loaded"])

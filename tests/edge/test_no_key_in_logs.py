@@ -87,7 +87,7 @@ async def _traffic(nodes: dict[str, KmeNode], pki: Pki) -> list[bytes]:
         KmsClient(_url(nodes[kme], "etsi014"), ca=each.ca, cert=each.cert, key=each.key, kme=kme)
         for kme, each in (("kme-a", files["alice"]), ("kme-b", files["bob"]))
     )
-    async with alice, bob, asyncio.timeout(30):
+    async with alice, bob, asyncio.timeout(60):
         while True:
             try:
                 keys = await alice.enc_keys("bob", 8)

@@ -23,7 +23,7 @@ class EchoStore:
 
     def apply(self, operations: Sequence[Operation[Any]]) -> list[Any]:
         self.threads.add(threading.current_thread().name)
-        assert self.gate.wait(10.0)
+        assert self.gate.wait(60.0)
         self.batches.append(len(operations))
         if self.error is not None:
             raise self.error
@@ -61,7 +61,8 @@ async def test_what_comes_during_a_commit_goes_together_into_the_next_up_to_the_
     writer = StoreWriter(store)
     store.gate.clear()
     first = asyncio.ensure_future(writer.apply([NextNumber(pool="p")]))
-    await asyncio.sleep(0.05)
+    while not store.threads:  # noqa: ASYNC110 it is in the store
+        await asyncio.sleep(0.001)
 
     rest = [asyncio.ensure_future(writer.apply([NextNumber(pool="p")])) for _ in range(MAX_BATCH + 10)]
     await asyncio.sleep(0)
