@@ -91,6 +91,7 @@ class Run:
         self._network = Network()
         self._origin_s: float | None = None
         self._ending = False
+        self._unwritten: ScenarioError | None = None
         self.lasted_s = 0.0
         self._faults = Faults(scenario, self._network, self._journal.note, self.now_s, self.restart)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,11 +102,15 @@ class Run:
         return 0.0 if self._origin_s is None else max(0.0, time.monotonic() - self._origin_s)
 
     async def live(self, stop: asyncio.Event) -> None:
-        """Run, to the end or until told to stop."""
+        """Run, to the end or until told to stop.
+
+        Raises:
+            ScenarioError: It can't start, or what happens can't be written.
+        """
         logs = self._request.out / "logs"
         new_folder(logs)
         async with contextlib.AsyncExitStack() as stack:
-            clerk = asyncio.create_task(self._keep_journal())
+            clerk = asyncio.create_task(self._keep_journal(stop))
             stack.callback(self._journal.close)
             stack.callback(clerk.cancel)
             stopping = asyncio.create_task(stop.wait())
@@ -120,6 +125,8 @@ class Run:
             if await _first(self._start(made), stopping) and await _first(self._over(), stopping):
                 self._say("the last slot has ended" if self._scenario.schedule else "the time is over")
             await self._finish()
+            if self._unwritten is not None:
+                raise self._unwritten
 
     # ----------------------------------------------------------------------------------------------------------- start
 
@@ -289,11 +296,17 @@ class Run:
         if not source.has_said("over"):  # its blocks' numbers may not come again: it is never started twice
             self._say(f"the source ended by itself, and with it the run: {source.last_words()}")
 
-    async def _keep_journal(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            if self._origin_s is not None:
-                self._journal.advance(self.now_s())
+    async def _keep_journal(self, stop: asyncio.Event) -> None:
+        """Hand on what happens; where that can't be written, as on a full disk, the run ends."""
+        try:
+            while True:
+                await asyncio.sleep(TICK_S)
+                if self._origin_s is not None:
+                    self._journal.advance(self.now_s())
+        except ScenarioError as error:
+            self._say(f"{error}; the run ends")
+            self._unwritten = error
+            stop.set()
 
     # ------------------------------------------------------------------------------------------------------------- end
 
@@ -328,7 +341,8 @@ class Run:
                 await asyncio.gather(*(child.said(what) for child in nodes))
         for child in nodes:
             if not child.has_said(what):
-                self._say(f"{child.name} was not {what} in {FINISH_S:g} s: {child.last_words()}")
+                how = f"was not {what} in {FINISH_S:g} s" if child.running else f"ended before it was {what}"
+                self._say(f"{child.name} {how}: {child.last_words()}")
 
     async def _end_all(self) -> None:
         self._ending = True
