@@ -143,6 +143,15 @@ def test_a_member_that_stands_twice_in_one_object_is_refused(net: Delivery, body
     assert answer.error() == (400, f"'{named}' shall stand in its JSON object once")
 
 
+def test_a_body_of_nothing_but_objects_is_refused_before_each_is_looked_at(net: Delivery) -> None:
+    body = b'{"x": [' + b"{}," * 5000 + b"{}]}"
+
+    assert net.post("alice", "/api/v1/keys/bob/enc_keys", body).error() == (
+        400,
+        "the body shall hold at most 4096 JSON objects",
+    )
+
+
 def test_unknown_members_may_hold_any_json(net: Delivery) -> None:
     body = b' {"x": [1e999, -0, ' + b"9" * 5000 + b', null, true, "\\u0000"], "y": [{"z": 1}, {"z": 2}]}\n'
 
