@@ -98,7 +98,7 @@ class _Plans:
         self.goals = 0
         with np.errstate(divide="ignore"):
             price = 1.0 / topology.pairs_per_s
-        self.fresh(self.search.by_paths(price, price, np.full(len(wanted), np.inf)))
+        self.fresh(self.search.by_paths(price, price, np.full(len(wanted), np.inf))[0])
         alone = [1.0 / float(np.max(price[list(each.edges)] * each.takes)) for each in self.plans]
         self.scale = min(alone, default=1.0)
 
@@ -125,18 +125,24 @@ class _Plans:
         """Return a stage's solution, making plans until no search finds one that is of use."""
         self.goals += 1
         thorough = False
-        steady: Floats | None = None
+        best, least = np.zeros(0), np.inf
         for _ in range(self.rounds):
             stage = self.stage(goal)
             price = self.prices(stage)
-            # prices jump from round to round; plans made for their running mean are of use longer
-            steady = price if steady is None else STEADY * steady + (1.0 - STEADY) * price
+            found: list[Plan] = []
             if thorough:
-                found = self.by_trees(price, stage, goal)
+                found = self.by_trees(price, price, stage, goal)
             else:
-                found = self.search.by_paths(steady, price, stage.worth) + self.search.by_paths(
-                    price, price, stage.worth
-                )
+                # prices jump from round to round; plans made near those that bound the goal best are of use longer
+                near = price if least == np.inf else STEADY * best + (1.0 - STEADY) * price
+                for asked in (near, price):
+                    plans, cost = self.search.by_paths(asked, price, stage.worth)
+                    limit = self.limit(asked, cost, goal)
+                    if limit < least:
+                        best, least = asked, limit
+                    found += plans
+                if self.reached(stage, goal) >= least * (1.0 - self.search.gap):
+                    found = []
             found = [plan for plan in found if plan not in self.made]
             if not found and (thorough or self.searches == 0):
                 return stage
@@ -145,8 +151,17 @@ class _Plans:
             thorough = not found
         stage = self.stage(goal)
         if self.searches > 0:
-            self.by_trees(self.prices(stage), stage, goal)
+            self.by_trees(best, self.prices(stage), stage, goal)
         return stage
+
+    def reached(self, stage: Stage, goal: Goal) -> float:
+        """Return what a stage makes of its goal, pairs/s."""
+        return (float(goal.gain @ stage.rates) + stage.level) * self.scale
+
+    def limit(self, price: Floats, cost: Floats, goal: Goal) -> float:
+        """Return what a goal can't exceed, pairs/s, if a delivered pair costs no less than ``cost``."""
+        budget = float(price[self.alive] @ self.topology.pairs_per_s[self.alive])
+        return bound(budget / self.scale, cost, goal, self.most / self.scale) * self.scale
 
     def fresh(self, found: list[Plan]) -> list[Plan]:
         """Keep the plans that are not made yet; return them.
@@ -183,7 +198,7 @@ class _Plans:
         busy = np.unique(rows)
         demand = [each.demand for each in self.plans]
         serve = csr_array((np.ones(count), (demand, np.arange(count))), shape=(len(self.wanted), count))
-        stage = solve(csr_array(use[busy]), np.ones(busy.size), serve, goal)
+        stage = solve(csr_array(use[busy]), np.ones(busy.size), serve, goal, "highs-ipm")
         prices = np.zeros(limit.size)
         prices[busy] = stage.prices
         return replace(stage, prices=prices)
@@ -195,14 +210,20 @@ class _Plans:
         price[self.alive] += FREE * price[self.alive].mean()
         return price
 
-    def by_trees(self, price: Floats, stage: Stage, goal: Goal) -> list[Plan]:
-        """Return for each demand its cheapest tree in the whole network, where it is of use; lower the bound."""
+    def by_trees(self, asked: Floats, price: Floats, stage: Stage, goal: Goal) -> list[Plan]:
+        """Return for each demand its cheapest tree in the whole network, where it is of use; lower the bound.
+
+        Args:
+            asked: Prices to look for the cheapest by.
+            price: Prices by which it must be of use.
+            stage: What is reached.
+            goal: What it is to reach.
+        """
         self.searches -= 1
-        found, cost = self.search.by_trees(price, stage.worth)
+        found, cost = self.search.by_trees(asked, stage.worth)
         if cost is not None and self.goals == 1:
-            budget = float(price[self.alive] @ self.topology.pairs_per_s[self.alive])
-            self.bound = min(self.bound, _bound(budget, cost, goal, self.most, self.scale))
-        return found
+            self.bound = min(self.bound, self.limit(asked, cost, goal))
+        return [each for each in found if float(price[list(each.edges)] @ each.takes) < stage.worth[each.demand]]
 
     @cached_property
     def most(self) -> Floats:
@@ -211,19 +232,25 @@ class _Plans:
         return np.array([min(each.most_per_s, near[each.source], near[each.target]) for each in self.wanted])
 
 
-def _bound(budget: float, cost: Floats, goal: Goal, most: Floats, scale: float) -> float:
-    """Return what the goal can't exceed, pairs/s: at these prices, all that is delivered costs at most all there is.
+def bound(budget: float, cost: Floats, goal: Goal, most: Floats) -> float:
+    """Return what a goal can't exceed: at any prices, all that is delivered costs at most all there is.
 
     Args:
         budget: Price of all pairs that the edges make in a second.
-        cost: Shape (d,), least cost of a delivered pair.
-        goal: Of the first stage: nothing is fixed.
-        most: Shape (d,), pairs/s that a demand can't exceed, whatever the others get.
-        scale: Pairs/s that count as 1.
+        cost: Shape (d,), no more than the least cost of a delivered pair; inf: none can be delivered.
+        goal: What is maximised.
+        most: Shape (d,), rates that a demand can't exceed, whatever the others get.
     """
     if goal.level_most > 0.0:
-        growing = float(goal.growth @ cost)
-        return min(goal.level_most * scale, budget / growing) if growing > 0.0 else goal.level_most * scale
-    factor = max(1.0, float((goal.gain / cost).max()))  # at prices so much higher nothing is sold below its worth
-    profit = float(np.maximum(0.0, goal.gain - cost) @ most)
-    return min(factor * budget, budget + profit)
+        if not np.all(np.isfinite(cost[goal.growth > 0.0])):
+            return 0.0
+        there = np.isfinite(cost)
+        left = budget - float(goal.floor[there] @ cost[there])
+        growing = float(goal.growth[there] @ cost[there])
+        return min(goal.level_most, max(0.0, left) / growing) if growing > 0.0 else goal.level_most
+    there = np.isfinite(cost) & (goal.gain > 0.0)
+    gain, dear, much = goal.gain[there], cost[there], most[there]
+    # all prices may be raised together: what a unit of each demand then loses falls, the budget grows
+    times = np.append(1.0, gain[dear > 0.0] / dear[dear > 0.0])
+    profit = np.maximum(0.0, gain - times[:, np.newaxis] * dear) * much
+    return float((times * budget + np.where(profit > 0.0, profit, 0.0).sum(axis=1)).min())

@@ -26,7 +26,7 @@ ROUNDS = 1000
 """Rounds of pricing in a stage; then what there is is the answer, with its bound."""
 
 STEADY = 0.7
-"""Weight of the past in the running mean of prices."""
+"""Weight of the best prices seen so far in those that plans are looked for by."""
 
 FREE = 1e-9
 """Price of an edge that has capacity to spare, by the mean price: of two free paths, the one with fewer edges."""
@@ -76,30 +76,34 @@ class Search:
         self.near = neighbours(topology)
         self.passes = topology.swap_probability > 0.0
 
-    def by_paths(self, asked: Floats, price: Floats, worth: Floats) -> list[Plan]:
+    def by_paths(self, asked: Floats, price: Floats, worth: Floats) -> tuple[list[Plan], Floats]:
         """Return for each demand the best tree on the cheapest path (or on each given one), where it is of use.
 
         Args:
             asked: Prices to look for the cheapest by.
             price: Prices by which it must be of use.
             worth: Shape (d,), what a delivered pair is worth.
+
+        Returns:
+            The plans, and the least cost that was found for each demand by the prices ``asked``; inf without a path.
         """
         looked: Iterable[tuple[int, tuple[int, ...], tuple[int, ...]]]
         if self.given is not None:
             looked = ((d, *path) for d, paths in enumerate(self.given) for path in paths)
         else:
-            looked = self._cheapest_paths(asked, worth)
-        found = []
+            looked = self._cheapest_paths(asked)
+        found, cost = [], np.full(len(self.wanted), np.inf)
         for d, nodes, edges in looked:
-            if worth[d] <= 0.0 or not edges:
+            if not edges:
                 continue
             inner = self.topology.swap_probability[list(nodes[1:-1])]
             if not (np.all(np.isfinite(price[list(edges)])) and np.all(inner > 0.0)):
                 continue
-            _, takes = cheapest_tree(asked[list(edges)], inner)
+            each, takes = cheapest_tree(asked[list(edges)], inner)
+            cost[d] = min(cost[d], each)
             if float(takes @ price[list(edges)]) < worth[d] * (1.0 - self.gap):
                 found.append(Plan(d, nodes, edges, tuple(takes.tolist())))
-        return found
+        return found, cost
 
     def by_trees(self, price: Floats, worth: Floats) -> tuple[list[Plan], Floats | None]:
         """Return for each demand its cheapest tree in the whole network, where it is of use, and what it costs.
@@ -126,11 +130,10 @@ class Search:
             found.append(Plan(d, nodes, edges, tuple(takes.tolist())))
         return found, cost if final else None
 
-    def _cheapest_paths(self, price: Floats, worth: Floats) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...]]]:
+    def _cheapest_paths(self, price: Floats) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...]]]:
         by_source: dict[int, list[int]] = {}
         for d, each in enumerate(self.wanted):
-            if worth[d] > 0.0:
-                by_source.setdefault(each.source, []).append(d)
+            by_source.setdefault(each.source, []).append(d)
         for source, demands in by_source.items():
             _, by = distances(self.near, price, self.passes, source)
             for d in demands:
