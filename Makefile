@@ -7,6 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 
 PYTHON_FILES := src tests docs/_ext docs/conf.py $(wildcard bench)
 JOBS ?= auto
+TESTS ?=
 SYSTEM_PACKAGES := python3-venv postgresql charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins \
   iproute2 iputils-ping tcpdump
 
@@ -25,9 +26,9 @@ demo: .venv/ready ## both published links, a recorded experiment, a data centre 
 	@.venv/bin/bellweave demo --out out/demo
 
 .PHONY: test
-test: .venv/ready ## run the tests (JOBS=n processes)
+test: .venv/ready ## run the tests (JOBS=n processes; TESTS="-m emu": live processes only, or paths)
 	@.venv/bin/python -m bellweave.testing.compiled
-	@.venv/bin/python -m pytest -q -n $(JOBS) --maxprocesses 8
+	@.venv/bin/python -m pytest -q -n $(JOBS) --maxprocesses 8 $(TESTS)
 
 .PHONY: check
 check: lint types layers docs ## ruff, mypy --strict, the import contracts, the documentation

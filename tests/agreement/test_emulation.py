@@ -17,7 +17,7 @@ from bellweave.scenario.schema import Scenario
 from bellweave.sim.network import simulate_network
 from bellweave.testing.data_centres import small, with_seed
 
-pytestmark = [pytest.mark.agreement, pytest.mark.emu, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.agreement, pytest.mark.emu]
 
 PERIOD_S = 3.0
 START_S = 4.0

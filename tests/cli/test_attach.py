@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.emu
 def network() -> Scenario:
     """Return two users and one tunnel, refreshed every second."""
     every_tunnel = {"period_s": 1.0, "start_s": 1.0, "retry_s": 0.5, "mode": "ppk"}
-    return small(2, 24, tunnels=1, every_tunnel=every_tunnel, schedule={"speed": 21.0})
+    return small(2, 400, tunnels=1, every_tunnel=every_tunnel, schedule={"speed": 21.0})
 
 
 def table(gateway: Gateway, secret: str) -> str:
@@ -62,7 +63,10 @@ async def test_tunnels_of_others_are_refreshed_with_fresh_keys(tmp_path: Path) -
                 cwd=tmp_path, stdout=printed, stderr=printed,
             )  # fmt: skip
         try:
-            async with asyncio.timeout(90.0):
+            async with asyncio.timeout(250.0):
+                while (tmp_path / "printed").read_text().count("session with key") < 2 and process.returncode is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+                process.send_signal(signal.SIGINT)
                 code = await process.wait()
         finally:
             with contextlib.suppress(ProcessLookupError):

@@ -24,7 +24,7 @@ from bellweave.scenario.schema import Scenario
 from bellweave.testing.data_centres import small
 from bellweave.testing.system import missing, program
 
-pytestmark = [pytest.mark.emu, pytest.mark.timeout(300)]  # a busy machine takes long to start processes
+pytestmark = pytest.mark.emu
 
 WAIT_S = 120.0
 

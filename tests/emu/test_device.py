@@ -28,7 +28,7 @@ from bellweave.sim.network.nodes import Nodes
 from bellweave.testing.certificates import Files, Pki
 from bellweave.testing.data_centres import small
 
-pytestmark = [pytest.mark.emu, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.emu
 
 HANG_S = 60.0
 """What takes so long hangs: machines that do other things too are slow, but not that slow."""

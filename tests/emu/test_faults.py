@@ -34,8 +34,6 @@ from bellweave.roles.run import NetworkRun
 from bellweave.scenario.schema import Scenario
 from bellweave.testing.data_centres import small
 
-pytestmark = pytest.mark.timeout(300)  # a busy machine takes long to start processes
-
 BACK_S = 60.0
 """A tunnel is back within 10 s after a fault; this machine may be busy: `bench/soak.py` measures it."""
 

@@ -26,7 +26,7 @@ from bellweave.scenario.schema import Scenario
 from bellweave.testing.data_centres import small
 from bellweave.testing.system import missing
 
-pytestmark = [pytest.mark.emu, pytest.mark.timeout(300)]  # a busy machine takes long to start processes
+pytestmark = pytest.mark.emu
 
 
 @pytest.fixture(autouse=True)

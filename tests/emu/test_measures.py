@@ -10,7 +10,7 @@ from bellweave.emu.supervisor import Request, emulate
 from bellweave.results.network_records import Event, Probed, Refreshed, SessionBegan
 from bellweave.testing.data_centres import small
 
-pytestmark = [pytest.mark.emu, pytest.mark.timeout(300)]  # a busy machine takes long to start processes
+pytestmark = pytest.mark.emu
 
 PROBE_HZ = 50.0
 TIMES = 10.0

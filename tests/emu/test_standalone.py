@@ -55,7 +55,6 @@ def test_a_source_that_has_begun_does_not_begin_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.emu
-@pytest.mark.timeout(300)
 async def test_three_hosts_make_the_key_of_the_simulation_and_a_tunnel_of_it(tmp_path: Path) -> None:
     if not any(check.ok for check in examine().checks if "namespaces" in check.name):
         missing("network namespaces", "bellweave doctor")

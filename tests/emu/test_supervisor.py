@@ -27,7 +27,7 @@ from bellweave.sim.network import simulate_network
 from bellweave.sim.network.summary import summarise
 from bellweave.testing.data_centres import small
 
-pytestmark = [pytest.mark.emu, pytest.mark.timeout(300)]  # a busy machine takes long to start processes
+pytestmark = pytest.mark.emu
 
 SPEED = 21.0
 """Half a second for a slot."""
