@@ -26,6 +26,9 @@ LEAST_PAIRS = 400
 
 SHORTEST_RUN_S, LONGEST_RUN_S = 0.25, 20.0
 
+STEADY = 4.0
+"""Runs with a lifetime are so many times as long: where pairs are dropped, rates swing for tenths of a second."""
+
 WARM_UP = 0.3
 """Share of a run that is waited before pairs are counted."""
 
@@ -153,6 +156,7 @@ class Trial:
         wish = self.wish
         expected = wish.bits_per_s / max(self.best_fraction(), 1e-6)
         length_s = min(LONGEST_RUN_S, max(SHORTEST_RUN_S, LEAST_PAIRS / expected))
+        length_s *= STEADY if math.isfinite(lifetime_s) else 1.0
         net = chain_of(wish, self.repeaters, units, lifetime_s=lifetime_s, coherence_s=coherence_s)
         name = f"{self.repeaters} repeaters, {units} units, {lifetime_s!r} s, {coherence_s!r} s"
         name += f", {self.rounds} rounds" if self.rounds else ""
