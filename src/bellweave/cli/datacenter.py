@@ -31,7 +31,8 @@ WHY = (
 MOMENTS = (
     "The first seed. Between 20 and 60 s a session outlives its configured 20 s and is renewed with the same key; a "
     "tunnel that finds no fresh key at 60 s goes on with the old one. Of two tunnels that share a link and ask at the "
-    "same moment the same one is always first: where there is only one key, the other never gets any."
+    "same moment the same one is always first: where there is only one key, the other never gets any. Key servers that "
+    "set key aside (kms.low_keys = 1, kms.high_keys = 1) serve them by turns: as many keys, and every tunnel has some."
 )
 
 SCHEDULERS = (

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from bellweave.distill.accounting import threshold
 from bellweave.network.params import Schedule
 from bellweave.report.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, figure, save
 from bellweave.results.network_records import (
@@ -160,7 +161,8 @@ def _error_rates(ax: Axes, run: NetworkRun, links: Sequence[str]) -> None:
         size = 4.0 if len(blocks) < 40 else 2.2
         ax.plot(*_columns(kept), "o", ms=size, color=look(at)[0], mew=0.0)
         ax.plot(*_columns(lost), "x", ms=5.0, mew=1.4, color=look(at)[0])
-    limit = 100.0 * run.scenario.distill.qber_limit
+    params = run.scenario.distill
+    limit = 100.0 * (threshold(params) if run.scenario.kms.mint == "provable" else params.qber_limit)
     ax.axhline(limit, color="black", lw=1.0, ls="--")
     ax.text(1.003, limit, f"limit\n{limit:.3g} %", va="center", fontsize=8.5, transform=ax.get_yaxis_transform())
     for event in run.events:
