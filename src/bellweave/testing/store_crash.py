@@ -8,8 +8,9 @@ it did, one line a key: so whatever a line tells must be true after any crash.
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bellweave.edge.sql_store import SqlStore
 from bellweave.edge.sql_store.audit import read_audit, verify
@@ -71,8 +72,10 @@ class Worker:
         self._store.close()
         os.close(self._said)
 
-    def deliver_all(self) -> None:
-        """Deliver until the buffer is empty, but for what other servers hold."""
+    def deliver_all(self, meet: Callable[[], object]) -> None:
+        """Deliver until the buffer is empty, but for what other servers hold; after the first batch, ``meet`` them."""
+        self._deliver(1)
+        meet()
         while self._deliver(int(self._entropy.integers(1, 65))):
             pass
         self._store.close()
@@ -133,9 +136,16 @@ def work(url: str, said: str, server: str = "0", batches: int = 1 << 30) -> None
     Worker(url, Path(said), server).work(batches)
 
 
-def deliver_all(url: str, said: str, server: str) -> None:
+class Meeting(Protocol):
+    """Of processes: a barrier."""
+
+    def wait(self) -> int:
+        """Return when all are there."""
+
+
+def deliver_all(url: str, said: str, server: str, meeting: Meeting) -> None:
     """Be one of several servers: the target of a process."""
-    Worker(url, Path(said), server).deliver_all()
+    Worker(url, Path(said), server).deliver_all(meeting.wait)
 
 
 class Told:

@@ -13,6 +13,8 @@ from bellweave.testing.store_crash import Told, prepare, work
 ROUNDS = 200
 """A killed process each. They are forked from one that has imported everything, so that a round takes some 100 ms."""
 
+HANG_S = 60.0
+
 PRELOADED = ["pytest", "bellweave.testing.store_crash"]
 
 
@@ -25,7 +27,7 @@ def kill_again_and_again(url: str, said: Path, rounds: int) -> Told:
     for file, delay_s in zip(files, delays, strict=True):
         child = context.Process(target=work, args=(url, str(file)))
         child.start()
-        deadline_s = time.monotonic() + 20.0
+        deadline_s = time.monotonic() + HANG_S
         while not file.exists() or file.stat().st_size == 0:  # it is at work
             assert child.is_alive(), "the worker ended by itself"
             assert time.monotonic() < deadline_s
@@ -40,7 +42,7 @@ def kill_again_and_again(url: str, said: Path, rounds: int) -> Told:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.emu
 def test_sqlite_keeps_its_word_through_200_kills(tmp_path: Path) -> None:
     told = kill_again_and_again(f"sqlite:///{tmp_path}/kme.db", tmp_path / "said", ROUNDS)
@@ -50,7 +52,7 @@ def test_sqlite_keeps_its_word_through_200_kills(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.emu
 def test_postgresql_keeps_its_word_through_200_kills(tmp_path: Path, postgres: Postgres) -> None:
     told = kill_again_and_again(postgres.new_database(), tmp_path / "said", ROUNDS)
@@ -71,11 +73,16 @@ def test_a_database_server_that_crashes_keeps_what_it_committed(tmp_path: Path, 
     context.set_forkserver_preload(PRELOADED)
     prepare(url, 8)
     for _ in range(3):
+        told_bytes = said.stat().st_size if said.exists() else 0
         child = context.Process(target=work, args=(url, str(said)))
         child.start()
-        time.sleep(0.6)
+        deadline_s = time.monotonic() + HANG_S
+        while not said.exists() or said.stat().st_size == told_bytes:  # it is at work
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        time.sleep(0.2)
         postgres.crash()
-        child.join(10.0)
+        child.join(HANG_S)
         assert child.exitcode == 1
         postgres.start()
     Told(said).check(url)

@@ -46,8 +46,9 @@ def test_two_processes_that_race_over_one_buffer_use_all_of_it_and_no_byte_twice
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pytest", "bellweave.testing.store_crash"])
     files = [tmp_path / f"said {server}" for server in "01"]
+    meeting = context.Barrier(2, timeout=60.0)  # neither may have it all before the other has begun
     children = [
-        context.Process(target=deliver_all, args=(url, str(file), server))
+        context.Process(target=deliver_all, args=(url, str(file), server, meeting))
         for file, server in zip(files, "01", strict=True)
     ]
     for child in children:
