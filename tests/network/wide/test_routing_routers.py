@@ -13,8 +13,17 @@ from bellweave import rng
 from bellweave.network.wide import params
 from bellweave.network.wide.flow import columns
 from bellweave.network.wide.flow.stage import Wanted
+from bellweave.network.wide.generators import grid
 from bellweave.network.wide.routing.load import Load, free_part, without
-from bellweave.network.wide.routing.routers import NEAR, Route, make_router, path_rate
+from bellweave.network.wide.routing.routers import (
+    NEAR,
+    Route,
+    candidate_paths,
+    hops,
+    make_router,
+    path_rate,
+    time_per_pair,
+)
 from bellweave.network.wide.topology import Topology, uniform
 
 NAMES = get_args(params.Router)
@@ -103,6 +112,25 @@ def test_routes_are_paths_no_better_than_the_optimum_and_multipath_no_worse_than
             assert total(make_router(other).route(network, 0, 11, load)) <= total(routes) * (1 + 2 * NEAR)
     if name == "rate":
         assert total(make_router("hops").route(network, 0, 11, load)) <= total(routes) * (1 + 1e-6)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_giving_up_paths_early_chooses_the_one_that_scoring_all_in_full_does(seed: int) -> None:
+    draw = rng.stream(seed, "test", "long paths")
+    rows, columns_ = 3, 24
+    network = grid(rows, columns_, swap_probability=0.9)
+    network = replace(network, success=draw.uniform(0.2, 0.9, network.edges))
+    ends = 0, rows * columns_ - 1
+
+    found = candidate_paths(network, hops(network), *ends, 3) + candidate_paths(
+        network, time_per_pair(network), *ends, 2
+    )
+    scores = [path_rate(network, each.nodes, each.edges) for each in found]
+    (route,) = make_router("rate").route(network, *ends, Load.none(network))
+
+    assert route.rate_per_s == max(scores)
+    assert route.edges == found[scores.index(max(scores))].edges
 
 
 def total(routes: tuple[Route, ...]) -> float:

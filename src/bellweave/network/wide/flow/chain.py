@@ -43,13 +43,16 @@ def equal_rate(hops: int, swap_probability: float, link_per_s: float = 1.0) -> f
     return link_per_s * distribution_rate(hops, 1, 1.0, swap_probability)
 
 
-def chain_rate(link_per_s: Floats, swap_probability: Floats, tolerance: float = 1e-7) -> float:
+def chain_rate(
+    link_per_s: Floats, swap_probability: Floats, tolerance: float = 1e-7, *, useful_per_s: float = 0.0
+) -> float:
     """Return the best rate, pairs/s, of a chain whose hops differ.
 
     Args:
         link_per_s: Shape (k,), pairs/s that each edge makes.
         swap_probability: Shape (k - 1,), of the nodes between them.
         tolerance: Relative, for hops that differ and are more than ``MOST_HOPS``; the rate is a lower bound.
+        useful_per_s: A rate that is sure to be below this need not be exact; what is returned is below it, too.
     """
     least, most = float(link_per_s.min()), float(link_per_s.max())
     if least <= 0.0 or np.any(swap_probability <= 0.0):
@@ -58,7 +61,7 @@ def chain_rate(link_per_s: Floats, swap_probability: Floats, tolerance: float = 
     if most - least <= EQUAL * most and np.all(np.abs(swap_probability - first) <= EQUAL):
         return equal_rate(link_per_s.size, first, least)
     if link_per_s.size > MOST_HOPS:
-        return path_rate(link_per_s, swap_probability, tolerance)
+        return path_rate(link_per_s, swap_probability, tolerance, useful_per_s=useful_per_s)
     return float(best_chain(_as_chain(link_per_s, swap_probability)).rates_per_s[0])
 
 

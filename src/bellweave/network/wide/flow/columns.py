@@ -141,7 +141,8 @@ class _Plans:
                     if limit < least:
                         best, least = asked, limit
                     found += plans
-                if self.reached(stage, goal) >= least * (1.0 - self.search.gap):
+                # only where paths are given are their costs the least, and the limit proven
+                if self.search.given is not None and self.reached(stage, goal) >= least * (1.0 - self.search.gap):
                     found = []
             found = [plan for plan in found if plan not in self.made]
             if not found and (thorough or self.searches == 0):

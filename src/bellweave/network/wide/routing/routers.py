@@ -76,13 +76,17 @@ def make_router(name: params.Router, candidates: int = 5) -> Router:
             return Online(candidates)
 
 
-def path_rate(topology: Topology, nodes: tuple[int, ...], edges: tuple[int, ...]) -> float:
+def path_rate(
+    topology: Topology, nodes: tuple[int, ...], edges: tuple[int, ...], *, useful_per_s: float = 0.0
+) -> float:
     """Return the best rate, pairs/s, of a path whose units are all its own, by the chain's linear program.
 
-    Exact up to ``LONG`` hops; a longer path whose hops differ gets a lower bound, less than 0.5 % below.
+    Exact up to ``LONG`` hops; a longer path whose hops differ gets a lower bound, less than 0.5 % below. Where it is
+    sure to be below ``useful_per_s``, it is any number below that.
     """
     tolerance = 1e-7 if len(edges) <= LONG else 5e-3
-    return chain_rate(topology.pairs_per_s[list(edges)], topology.swap_probability[list(nodes[1:-1])], tolerance)
+    links, swaps = topology.pairs_per_s[list(edges)], topology.swap_probability[list(nodes[1:-1])]
+    return chain_rate(links, swaps, tolerance, useful_per_s=useful_per_s)
 
 
 def hops(topology: Topology) -> Floats:
@@ -191,6 +195,14 @@ class Online:
 
 
 def _best(topology: Topology, found: list[Path]) -> tuple[Route, ...]:
-    """Return the path with the highest rate; of equal ones the one found first."""
-    scored = [Route(each.nodes, each.edges, 1.0, path_rate(topology, each.nodes, each.edges)) for each in found]
-    return (max(scored, key=lambda route: route.rate_per_s),) if scored else ()
+    """Return the path with the highest rate; of equal ones the one found first.
+
+    A path is given up as soon as prices prove that it is worse than the best so far: the choice is the same.
+    """
+    best: tuple[Route, ...] = ()
+    for each in found:
+        least = best[0].rate_per_s if best else 0.0
+        rate = path_rate(topology, each.nodes, each.edges, useful_per_s=least)
+        if not best or rate > least:
+            best = (Route(each.nodes, each.edges, 1.0, rate),)
+    return best
