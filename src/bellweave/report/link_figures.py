@@ -33,10 +33,10 @@ def block_panels(
             values = np.array([scale * _value(block, quantity) for block in chosen])
             ax.plot(order, values, "o", ms=3.5, color=colour)
             ours = float(values.mean()) if values.size else 0.0
-            ax.axhline(ours, color=colour, lw=1.2, label=f"our mean {ours:.4g}")
+            ax.axhline(ours, color=colour, lw=1.2, label=f"our mean {_shown(ours)}")
             if quantity in printed:
                 theirs = scale * printed[quantity]
-                ax.axhline(theirs, color="black", lw=1.0, ls="--", label=f"printed {theirs:.4g}")
+                ax.axhline(theirs, color="black", lw=1.0, ls="--", label=f"printed {_shown(theirs)}")
             ax.set_ylabel(label)
             ax.set_xlim(0, len(chosen) + 1)
             ax.margins(y=0.25)
@@ -217,3 +217,8 @@ def _average(values: Sequence[float]) -> float:
 
 def _mean(average: object) -> float:
     return float(getattr(average, "value", 0.0))
+
+
+def _shown(number: float) -> str:
+    """Return a mean with four digits, from ten thousand on whole: 61,130, not 6.113e+04."""
+    return f"{number:,.0f}" if abs(number) >= 10_000.0 else f"{number:.4g}"
