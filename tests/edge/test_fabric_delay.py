@@ -43,7 +43,7 @@ async def bits_per_s(world: World, fabric: Fabric, folder: Path) -> float:
     """Return how fast TCP is between two gateways."""
     here, there = fabric.places["t1", "client"], fabric.places["t1", "server"]
     await world.spawn(there.gateway, ["python3", "-c", SINK.format(outer=there.outer)], log=folder / "sink")
-    await world.run(["sh", "-c", f"until grep -q up '{folder}/sink'; do sleep 0.02; done"], timeout_s=10.0)
+    await world.run(["sh", "-c", f"until grep -q up '{folder}/sink'; do sleep 0.02; done"], timeout_s=60.0)
     return float(await world.run(["python3", "-c", SOURCE.format(outer=there.outer)], namespace=here.gateway))
 
 
