@@ -52,7 +52,9 @@ def _draw(axes: Axes, panel: Panel) -> None:
         axes.set_ylim(min(points) / 3.0, 1.6 * max(*points, *(max(curve.y) for curve in panel.curves)))
     if panel.limits_y is not None:
         axes.set_ylim(*panel.limits_y)
-    axes.set_title(panel.title)
+    axes.set_title(panel.title + "\n")
+    told = f"line: {panel.theory}; points: simulated"
+    axes.annotate(told, (0.0, 1.0), xytext=(0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8)
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
-    axes.legend(title=f"line: {panel.theory}; points: simulated", fontsize=8, title_fontsize=8, alignment="left")
+    axes.legend(fontsize=8)

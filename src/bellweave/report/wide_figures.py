@@ -203,7 +203,7 @@ def _key_and_bounds(ax: Axes, demands: Sequence[DemandPlan], summary: WideSummar
     got = [summary.demands[each.demand].bits_per_s for each in demands]
     bounds = [each.key_bits_per_s for each in demands]
     ax.barh(rows, got, color=SKY, height=0.6, label="simulated")
-    ax.plot(bounds, rows, "|", ms=13.0, mew=2.0, color=VERMILION, label="bound (Eq. 6 within a cluster)")
+    ax.plot(bounds, rows, "|", ms=13.0, mew=2.0, color=VERMILION, label="theory (bellweave plan)")
     trusted = [np.nan if each.trusted_bits_per_s is None else each.trusted_bits_per_s for each in demands]
     if np.isfinite(trusted).any():
         ax.plot(trusted, rows, "s", ms=5.0, color="white", mec=GREY, label="the same path, trusted nodes")

@@ -8,6 +8,8 @@ from bellweave.sim.wide.summary import DemandSummary, WideSummary
 
 BOUND = "theory: the linear program's bound with times of measurement, all demands at once and nothing failing"
 EQ6 = "theory: Eq. 6"
+TURNS = "theory: what finite blocks of mean counts mint in the master's turns"
+FINITE = "; key as finite blocks of mean counts mint it"
 
 
 def report(run: WideRun, summary: WideSummary) -> Report:
@@ -16,6 +18,14 @@ def report(run: WideRun, summary: WideSummary) -> Report:
     expected = {each.demand: each for each in plan.demands}
     table = [row for name, each in summary.demands.items() for row in _demand(each, expected[name])]
     return Report(study=run.scenario.name, rows=(*table, *_whole(summary, plan)), flags={"plan": plan.warnings})
+
+
+def _key_note(plan: DemandPlan) -> str:
+    """Return what theory's key is."""
+    physical = plan.asymptotic_bits_per_s is not None
+    if plan.kind == "backbone":
+        return BOUND + FINITE if physical else BOUND
+    return TURNS if physical else EQ6
 
 
 def _demand(own: DemandSummary, plan: DemandPlan) -> list[Row]:
@@ -30,7 +40,7 @@ def _demand(own: DemandSummary, plan: DemandPlan) -> list[Row]:
             mean=own.pairs_per_s,
             stderr=deviation,
             n=own.pairs,
-            note=BOUND if far else "theory: Ekert91's part of Eq. 6; ours has MDI-QKD's rounds too",
+            note=BOUND if far else "theory: Ekert91's part; ours has MDI-QKD's rounds too",
         ),
         Row(
             quantity=f"{name}.key_bits_per_s",
@@ -38,7 +48,7 @@ def _demand(own: DemandSummary, plan: DemandPlan) -> list[Row]:
             theory=plan.key_bits_per_s,
             mean=own.bits_per_s,
             n=own.blocks,
-            note=BOUND if far else EQ6,
+            note=_key_note(plan),
         ),
         Row(quantity=f"{name}.keys_fetched", unit="", mean=float(own.keys), n=1, note="by hosts, over ETSI 014"),
         Row(quantity=f"{name}.lanes_lost", unit="", mean=float(own.losses), n=own.runs, note="and found anew"),
