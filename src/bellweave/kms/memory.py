@@ -42,7 +42,7 @@ class Memory:
         lost_blocks: (pool, block id) of blocks of which the peer turned out to have nothing; cut no more.
         confirming: Pool to the tags that were sent to the peer, or are about to be, and got no answer yet.
         changes: The last number counted of our store's changes.
-        turns: Buffers that key was cut for at this server, the one that waits longest for more first.
+        turns: Buffers that key was cut for at this server, to the number of the last time, counted over all of them.
     """
 
     def __init__(
@@ -59,7 +59,8 @@ class Memory:
         self.lost_blocks: set[tuple[str, str]] = set()
         self.confirming: dict[str, Confirm] = {}
         self.changes = 0
-        self.turns: dict[Buffer, None] = {}
+        self.turns: dict[Buffer, int] = {}
+        self._cuts = 0
         self._lowers_cursors = lowers_cursors
         self._shelves: dict[Buffer, Shelf] = {}
         self._lanes: dict[tuple[str, str, Route | None], tuple[Shelf, ...]] = {}
@@ -103,8 +104,8 @@ class Memory:
     def took_turn(self, *buffers: Buffer) -> None:
         """Note that key was cut for these buffers, in this order: others come before them."""
         for buffer in buffers:
-            self.turns.pop(buffer, None)
-            self.turns[buffer] = None
+            self._cuts += 1
+            self.turns[buffer] = self._cuts
 
     def in_step(self, peer: str) -> bool:
         """Return whether this KME may draw on what it shares with the peer; with itself it always may."""

@@ -39,8 +39,7 @@ def refill(memory: Memory, peer: str, pool: str, now_s: float) -> Work[None]:
     if wanted_bytes <= 0 or not (yield from portions.aligned(memory, peer, pool)):
         return
     number, free = yield from portions.free_blocks(memory, pool, wanted_bytes, now_s)
-    turn = {buffer: at for at, buffer in enumerate(memory.turns)}
-    needs.sort(key=lambda need: turn.get(need[0], -1))
+    needs.sort(key=lambda need: memory.turns.get(need[0], 0))
     shares = even_shares(needs, sum(each.length_bytes for each in free) // key_bytes)
     cut = portions.lay_out(number, free, [(buffer, keys * key_bytes) for buffer, keys in shares])
     if not cut:
