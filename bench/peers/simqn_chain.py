@@ -24,11 +24,11 @@ def main(chain: dict[str, Any]) -> dict[str, Any]:
     rnd: Any = importlib.import_module("qns.utils.rnd")
     rnd.set_seed(chain["seed"])
     begin_s = time.process_time()
-    run = simulator.Simulator(0, chain["seconds"], accuracy=1_000_000_000)
+    run = simulator.Simulator(0, chain["seconds"])
     delay_s = chain["length_km"] / LIGHT_KM_PER_S
     line = topologies.LineTopology(
         nodes_number=chain["hops"] + 1,
-        qchannel_args={"delay": delay_s, "drop_rate": chain["drop_rate"]},
+        qchannel_args={"delay": delay_s, "drop_rate": chain["drop_rate"], "bandwidth": 0},
         cchannel_args={"delay": delay_s},
         memory_args=[{"capacity": 2 * chain["units"]}],
         nodes_apps=[apps.EntanglementDistributionApp(init_fidelity=chain["fidelity"])],
