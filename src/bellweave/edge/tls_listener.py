@@ -148,4 +148,5 @@ async def _goodbye(writer: asyncio.StreamWriter) -> None:
         writer.close()
         async with asyncio.timeout(_GOODBYE_S):
             await writer.wait_closed()
-    writer.transport.abort()
+    with contextlib.suppress(AttributeError):  # Debian 12's Python 3.11.2: of a transport that was closed twice
+        writer.transport.abort()
