@@ -1,148 +1,30 @@
 """Links over real sockets with real TLS; what the KMEs say is made up here, test_kme_node.py has real ones."""
 
 import asyncio
-import contextlib
-import hashlib
-import socket
-import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from bellweave.dialogue import Message, encode
-from bellweave.edge import arrivals, kme_line
-from bellweave.edge.clock import now_s
-from bellweave.edge.identity import presented
-from bellweave.edge.kme_frames import Frames, framed
-from bellweave.edge.kme_link import Links
+from bellweave.edge import kme_line
 from bellweave.edge.ports import free_ports
-from bellweave.edge.tls import Certificates
-from bellweave.errors import DeliveryError, PeerRefused, PeerUnreachable
-from bellweave.kms.messages import CODEC, Announce, Announced, Done, Hello, MarksAre, Refused, Retract, Welcome
-from bellweave.testing.certificates import Files, Pki
+from bellweave.errors import PeerRefused, PeerUnreachable
+from bellweave.kms.messages import Announce, Announced, Done, Hello, MarksAre, Refused, Retract
+from bellweave.testing.certificates import Files
 from bellweave.testing.key_links import note, usual
+from bellweave.testing.link_ends import End, Tls, issued_at, linked, links_of, until
 
 pytestmark = pytest.mark.emu
-
-HANG_S = 60.0
-"""What takes so long hangs: machines that do other things too are slow, but not that slow."""
-
-
-class End:
-    """One KME's end: it answers what :attr:`says` says, and writes down what happens to it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.links: Links
-        self.events: list[str] = []
-        self.refused_s: list[float] = []
-        self.heard: list[Message] = []
-        self.says: Callable[[Message], Message | None] = usual
-        self.held: list[Callable[[Message], None]] = []
-        self.greets = True
-        self.port = 0
-
-    def answer(self, sender: str, message: Message, then: Callable[[Message], None]) -> None:
-        self.heard.append(message)
-        answer = self.says(message)
-        if answer is None:
-            self.held.append(then)
-        else:
-            then(answer)
-
-    def connected(self, peer: str, failed: Callable[[str], None]) -> None:
-        def welcomed(answer: Message | DeliveryError) -> None:
-            self.events.append("welcomed" if isinstance(answer, Welcome) else str(answer))
-            if not isinstance(answer, Welcome):
-                self.refused_s.append(asyncio.get_running_loop().time())
-                failed(str(answer))
-
-        self.events.append(f"connected {peer}")
-        if self.greets:
-            self.links.ask(peer, Hello(self.name, peer, "store", 0), welcomed)
-
-    def lost(self, peer: str) -> None:
-        self.events.append(f"lost {peer}")
-
-    async def ask(self, peer: str, message: Message) -> Message:
-        done: asyncio.Future[Message | DeliveryError] = asyncio.get_running_loop().create_future()
-        self.links.ask(peer, message, done.set_result)
-        answer = await asyncio.wait_for(done, HANG_S)
-        if isinstance(answer, DeliveryError):
-            raise answer
-        return answer
-
-    async def until(self, event: str, times: int = 1) -> None:
-        async with asyncio.timeout(HANG_S):
-            while self.events.count(event) < times:  # noqa: ASYNC110 a test looks from outside
-                await asyncio.sleep(0.005)
-
-
-class Tls:
-    """What one end shows and whom it lets in."""
-
-    def __init__(self, files: Files, deny: Path) -> None:
-        deny.touch()
-        self.deny = deny
-        self.certificates = Certificates(files.tls(deny=str(deny)), deny.parent, print)
-        self.client = self.certificates.client_context
-        self.fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(files.cert.read_text())).hexdigest()
-
-    def identify(self, transport: asyncio.BaseTransport) -> str | None:
-        shown = presented(transport)
-        return None if shown is None else self.certificates.peer(shown, "kme", now_s()).name
 
 
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
-    ours, other = (Pki(tmp_path_factory.mktemp("certificates")) for _ in range(2))
-    kmes = {name: ours.kme(name) for name in ("kme-a", "kme-b", "kme-c")}
-    return kmes | {"alice": ours.sae("alice"), "other authority": replace(other.kme("kme-a"), ca=ours.ca)}
+    return issued_at(tmp_path_factory.mktemp("ours"), tmp_path_factory.mktemp("others"))
 
 
 @pytest.fixture
 def tls(issued: dict[str, Files], tmp_path: Path) -> dict[str, Tls]:
     return {name: Tls(files, tmp_path / f"{name}.deny") for name, files in issued.items()}
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(HANG_S):
-        while not true():  # noqa: ASYNC110 a test looks from outside
-            await asyncio.sleep(0.005)
-
-
-def links_of(end: End, tls: Tls, addresses: dict[str, tuple[str, int] | None], *, timeout_s: float = HANG_S) -> Links:
-    """Give an end its links; with several in one test, the test may bend ``tls`` first."""
-    end.links = Links(
-        end.name,
-        addresses,
-        end,
-        identify=tls.identify,
-        server_ssl=tls.certificates.server_context,
-        client_ssl=lambda: tls.client,
-        timeout_s=timeout_s,
-    )
-    return end.links
-
-
-@contextlib.asynccontextmanager
-async def linked(tls: dict[str, Tls], *, timeout_s: float = HANG_S) -> AsyncIterator[tuple[End, End]]:
-    """Give the two ends of a link that kme-a has dialled."""
-    a, b = End("kme-a"), End("kme-b")
-    where = await links_of(b, tls["kme-b"], {"kme-a": None}, timeout_s=timeout_s).start("127.0.0.1")
-    assert where is not None
-    b.port = where[1]
-    await links_of(a, tls["kme-a"], {"kme-b": where}, timeout_s=timeout_s).start()
-    try:
-        await a.until("welcomed")
-        await b.until("welcomed")
-        yield a, b
-    finally:
-        await a.links.close()
-        await b.links.close()
 
 
 async def test_both_ends_ask_over_the_same_connection(tls: dict[str, Tls]) -> None:
@@ -402,143 +284,3 @@ async def test_a_peer_that_refuses_the_greeting_is_called_again_after_ever_longe
     await a.until("welcomed")
     await a.links.close()
     await b.links.close()
-
-
-async def test_a_certificate_that_is_withdrawn_ends_the_connection(tls: dict[str, Tls]) -> None:
-    async with linked(tls) as (a, b):
-        tls["kme-b"].deny.write_text(tls["kme-a"].fingerprint)
-
-        await asyncio.gather(a.until("lost kme-b"), b.until("lost kme-a"))
-        await asyncio.sleep(0.3)
-
-        assert b.events == ["connected kme-a", "welcomed", "lost kme-a"]
-
-
-@pytest.mark.parametrize("stranger", ["kme-c", "alice"])
-async def test_whoever_is_not_the_kme_that_was_dialled_is_not_asked(tls: dict[str, Tls], stranger: str) -> None:
-    a, b = End("kme-a"), End(stranger)
-    where = await links_of(b, tls[stranger], {"kme-a": None}).start("127.0.0.1")
-    await links_of(a, tls["kme-a"], {"kme-b": where, "kme-c": None}).start()
-    await asyncio.sleep(0.4)
-
-    assert a.events == []
-    assert not a.links.is_up("kme-b")
-    await a.links.close()
-    await b.links.close()
-
-
-@pytest.mark.parametrize("stranger", ["kme-c", "alice", "other authority"])
-async def test_whoever_is_no_peer_is_not_answered(tls: dict[str, Tls], stranger: str) -> None:
-    a, b = End(stranger), End("kme-b")
-    where = await links_of(b, tls["kme-b"], {"kme-a": None}).start("127.0.0.1")
-    await links_of(a, tls[stranger], {"kme-b": where}).start()
-    await asyncio.sleep(0.4)
-
-    assert b.events == []
-    assert b.heard == []
-    await a.links.close()
-    await b.links.close()
-
-
-@contextlib.contextmanager
-def crowd_at(where: tuple[str, int], number: int) -> Iterator[list[socket.socket]]:
-    """Give connections that have not shaken hands, in the order in which they came."""
-    with contextlib.ExitStack() as stack:
-        found = []
-        for _ in range(number):
-            found.append(stack.enter_context(socket.create_connection(where)))
-            found[-1].setblocking(False)
-        yield found
-
-
-async def test_a_silent_crowd_at_the_port_disturbs_no_link_and_keeps_no_peer_out(tls: dict[str, Tls]) -> None:
-    async with linked(tls) as (a, b):
-        where = ("127.0.0.1", b.port)
-        with crowd_at(where, arrivals.MAX_ARRIVING // 2) as first, crowd_at(where, arrivals.MAX_ARRIVING) as then:
-            async with asyncio.timeout(4.0):  # less than a handshake's time-out: the oldest have made room
-                for each in first:
-                    assert await asyncio.get_running_loop().sock_recv(each, 1) == b""
-            for each in then:
-                with pytest.raises(BlockingIOError):
-                    each.recv(1)
-            assert await a.ask("kme-b", Announce((note(1),))) == Announced((None,))
-
-            _, anew = await asyncio.open_connection(*where, ssl=tls["kme-a"].client)
-            await b.until("connected kme-a", 2)
-            anew.close()
-            await b.until("lost kme-a")
-
-
-async def test_a_crowd_that_does_not_go_on_with_its_handshakes_keeps_no_peer_out(tls: dict[str, Tls]) -> None:
-    a, b = End("kme-a"), End("kme-b")
-    where = await links_of(b, tls["kme-b"], {"kme-a": None}).start("127.0.0.1")
-    assert where is not None
-    with crowd_at(where, 32) as crowd:
-        for each in crowd:
-            each.send(b"\x16\x03\x01\x02\x00\x01")
-        await links_of(a, tls["kme-a"], {"kme-b": where}).start()
-        await a.until("welcomed")
-    await a.links.close()
-    await b.links.close()
-
-
-async def said_to(tls: dict[str, Tls], *frames: bytes) -> tuple[End, bytes]:
-    """Return kme-b, and what it said, after kme-a has sent these bytes and kme-b has closed the connection."""
-    b = End("kme-b")
-    where = await links_of(b, tls["kme-b"], {"kme-a": None}).start("127.0.0.1")
-    assert where is not None
-    reader, writer = await asyncio.open_connection(*where, ssl=tls["kme-a"].client)
-    writer.write(b"".join(frames))
-    async with asyncio.timeout(HANG_S):
-        said = await reader.read()
-    writer.close()
-    with contextlib.suppress(OSError, ssl.SSLError):
-        await writer.wait_closed()
-    assert "lost kme-a" in b.events
-    await b.links.close()
-    return b, said
-
-
-HELLO = framed(1, encode(Hello("kme-a", "kme-b", "store", 0)))
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        (1 << 31).to_bytes(4, "big") + bytes(8),
-        (0).to_bytes(4, "big") + bytes(8),
-        framed(2, b"\xc1garbage"),
-        framed(2, b""),
-        b"GET / HTTP/1.1\r\nHost: kme-b\r\n\r\n",
-    ],
-    ids=["too long", "too short", "no message", "empty", "HTTP"],
-)
-async def test_what_is_no_frame_or_no_message_ends_the_connection(tls: dict[str, Tls], frame: bytes) -> None:
-    b, _ = await said_to(tls, HELLO, frame)
-
-    assert [type(message) for message in b.heard] == [Hello]
-
-
-@pytest.mark.parametrize(
-    ("first", "problem"),
-    [
-        (Retract(()), "its first message is Retract, not Hello"),
-        (Hello("kme-c", "kme-b", "store", 0), "its Hello goes from 'kme-c' to 'kme-b'"),
-        (Hello("kme-a", "kme-c", "store", 0), "its Hello goes from 'kme-a' to 'kme-c'"),
-        (Hello("kme-a", "kme-b", "store", 0, protocol=99), "it speaks version 99 of the protocol, not 1"),
-    ],
-)
-async def test_a_connection_begins_with_a_hello_of_the_kme_that_its_certificate_names(
-    tls: dict[str, Tls], first: Message, problem: str
-) -> None:
-    b, said = await said_to(tls, framed(1, encode(first)), framed(2, encode(Retract(()))))
-
-    assert b.heard == []
-    answers = [CODEC.decode(message) for number, message in Frames().feed(said) if number >> 31]
-    assert answers == [Refused(problem)]
-
-
-async def test_an_answer_that_nobody_waits_for_is_passed_over(tls: dict[str, Tls]) -> None:
-    b, _ = await said_to(tls, HELLO, framed(1 << 31 | 77, encode(Done())), framed(2, b""))
-
-    assert [type(message) for message in b.heard] == [Hello]
