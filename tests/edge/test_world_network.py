@@ -96,6 +96,7 @@ import ctypes, os, sys
 sys.executable = sys.argv[3]  # of PID 1: ours may lie in a folder that others may not enter, as may our sources
 from bellweave.edge import world
 from pathlib import Path
+import vici.exception
 import bellweave.testing.strongswan
 world.INIT = Path(sys.argv[4])
 nobody = int(sys.argv[5])

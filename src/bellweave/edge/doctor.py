@@ -101,6 +101,7 @@ def examine() -> Findings:
         *_programs(),
         *_plugins(needs_libipsec=not esp),
         _starts(worked),
+        _python_vici(),
         _links(worked),
         _delay(worked),
         _bandwidth(worked),
@@ -202,6 +203,14 @@ def _plugins(*, needs_libipsec: bool) -> Iterable[Check]:
             name=f"strongSwan's plugin {name}", ok=there, wanted_for="ipsec", found="there" if there else "missing",
             cure="" if there else _install(package),
         )  # fmt: skip
+
+
+def _python_vici() -> Check:
+    there = importlib.util.find_spec("vici") is not None
+    return Check(
+        name="Python's vici", ok=there, wanted_for="ipsec", found="there" if there else "missing",
+        cure="" if there else "pip install vici",
+    )  # fmt: skip
 
 
 def _links(worked: set[str]) -> Check:

@@ -14,8 +14,7 @@ from typing import Any
 from bellweave.edge.channel import ChannelError
 from bellweave.edge.charon import tail
 from bellweave.edge.gateway import Certified, Gateway
-from bellweave.edge.vici_client import ViciClient, ViciError
-from bellweave.edge.vici_wire import Message
+from bellweave.edge.vici_client import Message, ViciClient, ViciError
 
 INITIATE_S = 8.0
 """Longer than all retransmissions of an initiator (6.6 s): one that is given up earlier may come up behind our back."""

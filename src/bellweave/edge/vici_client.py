@@ -17,19 +17,14 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-from bellweave.edge import vici_wire as wire
-from bellweave.edge.vici_wire import Message
+from typing import Any
 
 CALL_S = 5.0
 """Longest wait for an answer, where the daemon has nothing to wait for."""
 
 CONNECT_S = 1.0
 
-MOST_READ_BYTES = 1 << 16
-
-Answer = tuple[Message, list[Message]]
-"""What the daemon answers at the end, and what it has told before."""
+Message = dict[str, Any]
 
 
 class ViciError(Exception):
@@ -54,7 +49,8 @@ class ViciClient:
     def __init__(self, path: str) -> None:
         self.path = path
         self._closed = False
-        self._line: _Line | None = None
+        self._session: Any = None
+        self._socket: socket.socket | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vici")
 
     async def call(self, command: str, message: Message | None = None, *, timeout_s: float = CALL_S) -> Message:
@@ -63,7 +59,7 @@ class ViciClient:
         Raises:
             ViciError: It was refused, or the daemon does not answer.
         """
-        return (await self._off_loop(lambda line: line.ask(command, message), timeout_s))[0]
+        return await self._off_loop(lambda session: session.request(command, message), timeout_s)  # type: ignore[no-any-return]
 
     async def listed(self, command: str, event: str, message: Message | None = None) -> list[Message]:
         """Make a call that answers with a list.
@@ -71,7 +67,9 @@ class ViciClient:
         Raises:
             ViciError: It was refused, or the daemon does not answer.
         """
-        return (await self._off_loop(lambda line: line.ask(command, message, event), CALL_S))[1]
+        return await self._off_loop(  # type: ignore[no-any-return]
+            lambda session: list(session.streamed_request(command, event, message)), CALL_S
+        )
 
     def close(self) -> None:
         """Let the connection go; a call under way fails."""
@@ -79,7 +77,7 @@ class ViciClient:
         self._drop()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _off_loop(self, work: "Callable[[_Line], Answer]", timeout_s: float) -> Answer:
+    async def _off_loop(self, work: Callable[[Any], Any], timeout_s: float) -> Any:
         if self._closed:
             raise ViciError("the connection was closed", refused=False)
         loop = asyncio.get_running_loop()
@@ -88,23 +86,29 @@ class ViciClient:
         called.add_done_callback(_looked_at)
         return await asyncio.shield(called)
 
-    def _once(self, work: "Callable[[_Line], Answer]", timeout_s: float) -> Answer:
+    def _once(self, work: Callable[[Any], Any], timeout_s: float) -> Any:
         """Make a call on the connection; on a new one if the old one turns out to be dead before anything was said."""
-        fresh = self._line is None
+        from vici.exception import CommandException, EventUnknownException, SessionException  # noqa: PLC0415 an extra
+
+        fresh = self._session is None
         try:
-            return work(self._connected(timeout_s))
+            session = self._connected(timeout_s)
+            return work(session)
+        except CommandException as error:
+            raise ViciError(str(error).removeprefix("Command failed: "), refused=True) from None
         except TimeoutError:
             self._drop()
             raise ViciError(f"no answer within {timeout_s:g} s", refused=False) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EventUnknownException, SessionException) as error:
             self._drop()
             if not fresh and not self._closed:  # the daemon was restarted since the last call
                 return self._once(work, timeout_s)
             raise ViciError(_why(error), refused=False) from None
 
-    def _connected(self, timeout_s: float) -> "_Line":
-        line = self._line
-        if line is None:
+    def _connected(self, timeout_s: float) -> Any:
+        from vici import Session  # noqa: PLC0415 an extra
+
+        if self._socket is None or self._session is None:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 connection.settimeout(CONNECT_S)
@@ -112,66 +116,19 @@ class ViciClient:
             except BaseException:
                 connection.close()
                 raise
-            line = self._line = _Line(connection)
-        line.socket.settimeout(timeout_s)
-        return line
+            self._socket, self._session = connection, Session(connection)
+        self._socket.settimeout(timeout_s)
+        return self._session
 
     def _drop(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
+        connection, self._socket, self._session = self._socket, None, None
+        if connection is not None:
             with contextlib.suppress(OSError):
-                line.socket.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for an answer
-            line.socket.close()
+                connection.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for an answer
+            connection.close()
 
 
-class _Line:
-    """One connection."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.socket = connection
-        self._read = b""
-        self._registered: set[str] = set()
-
-    def ask(self, command: str, message: Message | None, event: str = "") -> Answer:
-        """Make a call; with an event, return also those that come before the answer.
-
-        An event stays registered: a daemon tells it to who has asked for it, and only then.
-        """
-        if event and event not in self._registered:
-            self.socket.sendall(wire.packed(wire.REGISTER, event))
-            if self._packet()[0] != wire.CONFIRM:
-                raise ViciError(f"it knows no event {event}", refused=True)
-            self._registered.add(event)
-        self.socket.sendall(wire.packed(wire.REQUEST, command, message))
-        told: list[Message] = []
-        while True:
-            kind, answer = self._packet()
-            if kind != wire.EVENT:
-                break
-            told.append(answer)
-        if kind != wire.RESPONSE:
-            raise ViciError(f"it knows no command {command}", refused=True)
-        if answer.get("success", b"yes") != b"yes":
-            raise ViciError(answer.get("errmsg", b"").decode(errors="replace"), refused=True)
-        return answer, told
-
-    def _packet(self) -> tuple[int, Message]:
-        length = int.from_bytes(self._taken(wire.HEAD_BYTES), "big")
-        if length > wire.MOST_BYTES:
-            raise ValueError("a vici packet is too long")
-        return wire.unpacked(self._taken(length))
-
-    def _taken(self, length: int) -> bytes:
-        while len(self._read) < length:
-            data = self.socket.recv(MOST_READ_BYTES)
-            if not data:
-                raise ConnectionResetError(0, "the connection ended")
-            self._read += data
-        data, self._read = self._read[:length], self._read[length:]
-        return data
-
-
-def _looked_at(called: "asyncio.Future[Answer]") -> None:
+def _looked_at(called: "asyncio.Future[Any]") -> None:
     """Take note of a call's error where nobody waits for it any more."""
     if not called.cancelled():
         called.exception()
