@@ -30,6 +30,7 @@ from bellweave.dialogue import Codec, Message
 from bellweave.emu.lines import Lines
 from bellweave.emu.messages import Begun, Ended, Fault, Handed, Joined, Reported, Stock, Taken
 from bellweave.emu.sharing import Sharing
+from bellweave.emu.warm_up import alone
 from bellweave.errors import ProtocolError, ScenarioError
 from bellweave.results.wide_records import KeyMade, WideEvent
 from bellweave.roles.randomness import Randomness, Seeded
@@ -344,6 +345,7 @@ def _with_bits(block: SecretBlock, bits: bytes) -> SecretBlock:
     return msgspec.structs.replace(block, bits=bits)
 
 
+@alone()
 def _warm_up(scenario: Scenario) -> None:
     """Load compiled code: run a moment of it for nothing."""
     run = msgspec.structs.replace(scenario.run, seed=0, duration_s=WARM_UP_S)

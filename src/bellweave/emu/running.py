@@ -39,6 +39,11 @@ from bellweave.scenario.wide import is_wide
 START_S = 300.0
 """How long the processes may take until all are in step."""
 
+SOON_S = 10.0
+"""After so long people want to know what is waited for."""
+
+COMPILING = "still starting: the first time, what photons and distillation need is compiled, which takes about a minute"
+
 FINISH_S = 25.0
 """How long nodes may take to end what is under way, and then to finish."""
 
@@ -199,6 +204,7 @@ class Run:
         self._say(f"starting {len(self._network.children)} processes")
         for child in self._network.children.values():
             await self._started(child)
+        told = asyncio.get_running_loop().call_later(SOON_S, self._say, COMPILING)
         try:
             async with asyncio.timeout(START_S):
                 wanted = [self._require(child, "in step") for child in self._network.nodes]
@@ -208,6 +214,8 @@ class Run:
             late = late or [self._network.children[SOURCE]]
             words = "; ".join(f"{child.name}: {child.last_words()}" for child in late)
             raise StartError(f"not ready after {START_S:g} s: {words}") from None
+        finally:
+            told.cancel()
         serving, scenario = self._request.serving, self._scenario
         users = hosts_of(scenario) if serving is None else serving.users(scenario)
         if not users:

@@ -1,10 +1,15 @@
 """The first photons and the first distillation of a process load compiled code and tables, which takes half a second.
 
-So a process does one of each for nothing before it says that it is there, from a seed of no use to anybody.
+So a process does one of each for nothing before it says that it is there, from a seed of no use to anybody. On the
+first start after an installation nothing is compiled: then one process compiles and the others wait for what it keeps
+on disk, instead of all compiling the same at once, which takes minutes.
 """
 
 import contextlib
+import sys
 from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,12 +33,25 @@ PAIRS = 20_000
 CORRELATION = 0.98
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other process of this installation warms up; where files can't be locked, don't."""
+    with Path(__file__).open("rb") as file:
+        if sys.platform != "win32":
+            import fcntl  # noqa: PLC0415 not everywhere
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@alone()
 def photons(scenario: Scenario) -> None:
     """Sample a block of a link."""
     if scenario.link:
         _sampled(scenario)
 
 
+@alone()
 def distillation(scenario: Scenario) -> None:
     """Distil a block of a link, or of two slaves; whether it gives key does not matter."""
     if scenario.slave and backbone_of(scenario).mode == "physical":
