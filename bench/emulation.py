@@ -1,10 +1,11 @@
 """An emulated network measured: how fast tunnels come up and refresh, what is lost meanwhile, what it needs.
 
 The network is `datacenter-modern`: 4 nodes, 24 hosts, 12 tunnels, 256-bit keys. Key is made in its first seconds, then
-the source is idle, so that what is measured is key servers, agents and tunnels. It is run three times for each channel:
+the source is idle, so that what is measured is key servers, agents and tunnels. It is run four times for each channel:
 
 * idle: all tunnels begin at the same time and have no refresh. Time from the first key that a client gets until the
-  twelfth session; then memory and processor time of all processes, probes (20/s a tunnel) included.
+  twelfth session; then memory and processor time of all processes, with the usual probes (20/s a tunnel, 240 packets/s
+  there and back), and in another run with one probe a second in each tunnel, which is as idle as a tunnel gets.
 * in turn: tunnels refresh one after another, 60 rounds: time of a refresh with both calls of ETSI 014, probes lost.
 * together, under load: all tunnels refresh at the same time, 60 rounds, while a busy loop runs for each core: the time
   of a round, from its first request to its last new session, before the load; probes lost in a refresh, under it.
@@ -35,6 +36,7 @@ from typing import TextIO
 import msgspec
 from emulation_network import RunningNetwork, cpu_s, load, pss_bytes
 
+from bellweave.edge.probe import PROBE_HZ
 from bellweave.results.network_records import Delivered, Event, Probed, Refreshed, SessionBegan
 from bellweave.scenario.load import load as load_scenario
 from bellweave.scenario.schema import Scenario
@@ -51,6 +53,7 @@ TOGETHER_S = 2.5
 """Period of tunnels that refresh in turn, or together."""
 
 IDLE_S = 20.0
+QUIET_HZ = 1.0
 SETTLE_S = 4.0
 PATIENCE_S = 90.0
 NEVER_S = 3600.0
@@ -86,12 +89,12 @@ def network(period_s: float, *, in_turn: bool) -> Scenario:
 class Measured:
     """A network that runs, and its events; ``async with Measured(...) as measured``."""
 
-    def __init__(self, row: str, scenario: Scenario, folder: Path) -> None:
+    def __init__(self, row: str, scenario: Scenario, folder: Path, *, probe_hz: float = PROBE_HZ) -> None:
         channel, layout = ROWS[row]
         self.events: list[Event] = []
         self.tunnels = len(scenario.tunnel)
         self.running = RunningNetwork(
-            scenario, folder / "run", channel=channel, layout=layout, watch=self.events.append
+            scenario, folder / "run", channel=channel, layout=layout, probe_hz=probe_hz, watch=self.events.append
         )
 
     async def sessions(self, number: int) -> None:
@@ -121,10 +124,7 @@ async def idle(row: str, folder: Path, _: int) -> Results:
         await asyncio.sleep(SETTLE_S)
         first_s = min(event.at_s for event in measured.events if isinstance(event, Delivered) and event.key_id)
         up_s = max(event.at_s for event in measured.events if isinstance(event, SessionBegan)) - first_s
-        processes = running.processes()
-        before = {pid: cpu_s(pid) for pid in processes}
-        await asyncio.sleep(IDLE_S)
-        busy = {pid: (cpu_s(pid) - before[pid]) / IDLE_S for pid in processes}
+        processes, busy = await _busy(running)
         pss = {pid: (pss_bytes(pid) or 0) / MIB for pid in processes}
     nodes = [name for name in processes.values() if name in load_scenario("datacenter-modern").node]
     share = sum(100.0 * busy[pid] for pid, name in processes.items() if name in nodes)
@@ -136,10 +136,34 @@ async def idle(row: str, folder: Path, _: int) -> Results:
             "value": statistics.median(pss[pid] for pid, name in processes.items() if name in nodes),
             "unit": "MiB", "target": None,
         },
-        f"{row}: processor, idle": {"value": 100.0 * sum(busy.values()), "unit": "% of a core", "target": 15.0},
+        f"{row}: processor, {PROBE_HZ:g} probes/s a tunnel": {
+            "value": 100.0 * sum(busy.values()), "unit": "% of a core", "target": 15.0,
+        },
         f"{row}: of that, the four nodes": {"value": share, "unit": "% of a core", "target": None},
         f"{row}: of that, probes and daemons": {"value": probing, "unit": "% of a core", "target": None},
     }  # fmt: skip
+
+
+async def quiet(row: str, folder: Path, _: int) -> Results:
+    """Measure a network that has nothing to do, and hardly any probes."""
+    measured = Measured(row, network(NEVER_S, in_turn=False), folder, probe_hz=QUIET_HZ)
+    async with measured.running as running:
+        await measured.sessions(measured.tunnels)
+        await asyncio.sleep(SETTLE_S)
+        busy = (await _busy(running))[1]
+    return {
+        f"{row}: processor, {QUIET_HZ:g} probe/s a tunnel": {
+            "value": 100.0 * sum(busy.values()), "unit": "% of a core", "target": 15.0,
+        },
+    }  # fmt: skip
+
+
+async def _busy(running: RunningNetwork) -> tuple[dict[int, str], dict[int, float]]:
+    """Return all processes by number, and the share of a core that each uses."""
+    processes = running.processes()
+    before = {pid: cpu_s(pid) for pid in processes}
+    await asyncio.sleep(IDLE_S)
+    return processes, {pid: (cpu_s(pid) - before[pid]) / IDLE_S for pid in processes}
 
 
 async def in_turn(row: str, folder: Path, rounds: int) -> Results:
@@ -218,7 +242,7 @@ async def measures(rows: list[str], rounds: int) -> Results:
     found: Results = {}
     loads = [load()]
     for row in rows:
-        for measure in (idle, in_turn, together):
+        for measure in (idle, quiet, in_turn, together):
             with tempfile.TemporaryDirectory(prefix="emulation-") as folder:
                 measured = await measure(row, Path(folder), rounds)
             found |= measured

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import msgspec
 
+from bellweave.edge.probe import PROBE_HZ
 from bellweave.edge.vici_client import ViciClient, ViciError
 from bellweave.results.network_records import Event, ProcessChanged
 from bellweave.scenario.load import to_toml
@@ -29,7 +30,7 @@ class RunningNetwork:
     Args:
         scenario: With everything.
         out: Run directory.
-        channel, layout: As of ``bellweave emulate``.
+        channel, layout, probe_hz: As of ``bellweave emulate``.
         watch: Called with each event.
         env: Added to the environment of all processes.
 
@@ -46,11 +47,12 @@ class RunningNetwork:
         *,
         channel: str = "ipsec",
         layout: str = "bridge",
+        probe_hz: float = PROBE_HZ,
         watch: Callable[[Event], None],
         env: Mapping[str, str] | None = None,
     ) -> None:
         self._scenario, self.out, self._channel, self._layout = scenario, out, channel, layout
-        self._watch = watch
+        self._watch, self._probe_hz = watch, probe_hz
         self._env = dict(env or {})
         self.names: dict[int, str] = {}
         self.said: list[str] = []
@@ -63,7 +65,7 @@ class RunningNetwork:
         file = self.out.with_name(f"{self.out.name}.toml")
         file.write_text(to_toml(self._scenario))
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, str(RUN), str(file), str(self.out), self._channel, self._layout,
+            sys.executable, str(RUN), str(file), str(self.out), self._channel, self._layout, str(self._probe_hz),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env=os.environ | self._env, limit=LONGEST_LINE_BYTES,
         )  # fmt: skip

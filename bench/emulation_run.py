@@ -1,6 +1,6 @@
 """An emulated network as a process of its own, for `bench/emulation.py` and `bench/soak.py`.
 
-    python bench/emulation_run.py SCENARIO.toml OUT CHANNEL LAYOUT
+    python bench/emulation_run.py SCENARIO.toml OUT CHANNEL LAYOUT PROBE_HZ
 
 prints every event, one JSON object a line, and ends in order upon SIGINT. It is `bellweave emulate --json` without the
 report, and holds no events. With `BELLWEAVE_PRINTS` (a file) and `BELLWEAVE_PRINTS_SECRET` set, each agent adds a line
@@ -36,10 +36,12 @@ def main() -> int:
         if PRINTS in os.environ:
             _fingerprint(Path(os.environ[PRINTS]), bytes.fromhex(os.environ[SECRET]))
         return child.main()
-    scenario, out, channel, layout = sys.argv[1:]
+    scenario, out, channel, layout, probe_hz = sys.argv[1:]
     command = (sys.executable, str(Path(__file__).resolve()), "--child")
     running.Child = functools.partial(children.Child, command=command)  # type: ignore[attr-defined,assignment]
-    request = Request(scenario=load(scenario), out=Path(out), channel=channel, layout=layout, hold=False)  # type: ignore[arg-type]
+    request = Request(
+        scenario=load(scenario), out=Path(out), channel=channel, layout=layout, hold=False, probe_hz=float(probe_hz)  # type: ignore[arg-type]
+    )  # fmt: skip
     asyncio.run(_run(request))
     return 0
 
