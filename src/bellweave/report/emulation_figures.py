@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from bellweave.report import network_timeline
 from bellweave.report.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, figure, save
@@ -105,7 +106,7 @@ def refreshes(beside: Beside, title: str, out: Path) -> list[Path]:
             at_ms = MILLI * (quantile(beside.refreshes_s, share) or 0.0)
             left.axvline(at_ms, color="black", lw=1.2, ls=dash, label=f"p{100 * share:.0f}: {at_ms:.0f} ms")
         left.set_ylim(0.0, top)
-        left.legend(loc="upper right")
+        left.legend(loc="upper left")
         left.set_xlabel("a whole refresh (ms)")
         left.set_ylabel("refreshes")
         left.set_title(f"{title}, n = {len(totals_ms)}")
@@ -113,6 +114,9 @@ def refreshes(beside: Beside, title: str, out: Path) -> list[Path]:
         for name, (label, colour) in STEPS.items():
             _shares(right, MILLI * np.array(beside.steps_s[name]), label, colour, 1.4)
         right.set_xscale("log")
+        right.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        right.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        right.xaxis.set_minor_formatter(NullFormatter())
         right.set_ylim(0.0, 1.02)
         right.set_xlabel("time (ms)")
         right.set_ylabel("share that took no longer")
